@@ -1,0 +1,1 @@
+"""Everything MaskFormer: network, inference, checkpoints, data, training, evaluation, export."""

@@ -1,7 +1,7 @@
 """The artifact: one folder = one model.
 
     my-model/
-      artifact.json       architecture, preprocessing, taxonomy, defaults, licence, scores, file hashes
+      artifact.json       architecture, preprocessing, taxonomy, licence, scores, hashes
       model.safetensors   the weights, stored once
       model.onnx          the graph; its tensors point into model.safetensors by offset
       README.md           the model card

@@ -1,1 +1,1 @@
-
+"""The `maskformer` command: one small file per verb."""

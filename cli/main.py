@@ -1,0 +1,38 @@
+"""Entry point of the `maskformer` command: the list of verbs, and errors told in one sentence."""
+
+import sys
+
+import typer
+
+from cli.evaluate import evaluate
+from cli.export import export
+from cli.import_ import import_model
+from cli.models import models
+from cli.segment import segment
+from cli.serve import serve
+from cli.train import train
+from model.errors import MaskFormerError
+
+app = typer.Typer(
+    name="maskformer",
+    help="Serve, run, train, import and export MaskFormer models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (segment, models, export, train, evaluate):
+    app.command()(verb)
+app.command(name="import")(import_model)
+
+
+def main() -> None:
+    """Run the command; an error that a person can mend is one sentence and exit status 2."""
+    try:
+        app()
+    except MaskFormerError as error:
+        print(f"maskformer: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

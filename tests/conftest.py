@@ -1,0 +1,14 @@
+"""Rules for every test: where CI is set, a skipped test is a failure."""
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and os.environ.get("CI") == "true" and exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"expected no skipped test in CI, got {len(skipped)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

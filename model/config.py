@@ -198,7 +198,8 @@ class PostprocessingConfig(Frozen):
 
     Attributes:
         mode: asked for when a request names none.
-        score_threshold: panoptic and instance: least class probability of a segment.
+        score_threshold: panoptic and instance: a segment's score must lie above it. Panoptic: the
+            class probability. Instance: that times the mean mask probability inside the mask.
         overlap_threshold: panoptic: least share of a query's own mask that it must win.
         mask_threshold: probability from which a pixel belongs to a query's own mask.
         scores_at: where mask probabilities are combined to semantic scores. `input`: logits are

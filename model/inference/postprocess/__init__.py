@@ -1,0 +1,69 @@
+"""What the network says -> the answer for one picture, at the picture's own size.
+
+One file per mode, each a plain dense computation tile by tile: memory is bounded by the answer,
+never by queries x pixels or classes x pixels. The order of all steps is the paper's reference
+implementation's, checked against its numbers in `tests/model/inference/test_reference.py`.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import numpy as np
+
+from model.inference.postprocess.geometry import Geometry
+from model.inference.postprocess.instance import instance
+from model.inference.postprocess.panoptic import panoptic
+from model.inference.postprocess.segments import keep_classes
+from model.inference.postprocess.semantic import semantic
+from model.structures import Mode, RawOutput, Sample, Segmentation
+
+
+def postprocess(
+    raw: RawOutput,
+    sample: Sample,
+    *,
+    mode: Mode,
+    is_thing: Sequence[bool],
+    score_threshold: float,
+    overlap_threshold: float,
+    mask_threshold: float,
+    scores_at: Literal["input", "output"],
+    classes: Collection[int] | None = None,
+) -> Segmentation:
+    """Answer one picture.
+
+    Args:
+        raw: the network's output for this picture alone.
+        sample: the prepared picture; only its sizes are read.
+        mode: which question to answer.
+        is_thing: per class, K of them: countable (thing) or not (stuff).
+        score_threshold: panoptic and instance: a segment's score must lie above it.
+        overlap_threshold: panoptic: least share of its own mask that a query must win.
+        mask_threshold: panoptic and instance: probability that makes a pixel part of a query's
+            own mask.
+        scores_at: semantic: where masks are combined to class scores; see
+            `model.config.PostprocessingConfig`.
+        classes: class indices to keep. The others take part in the competition for pixels and
+            become void afterwards, so that a kept segment is the same as without this filter.
+    """
+    geometry = Geometry.of(raw.mask_logits, sample)
+    if mode == "semantic":
+        segmentation = semantic(raw, geometry, scores_at=scores_at)
+    elif mode == "panoptic":
+        segmentation = panoptic(
+            raw,
+            geometry,
+            is_thing=is_thing,
+            score_threshold=score_threshold,
+            overlap_threshold=overlap_threshold,
+            mask_threshold=mask_threshold,
+        )
+    else:
+        segmentation = instance(
+            raw,
+            geometry,
+            is_thing=np.asarray(is_thing, bool),
+            score_threshold=score_threshold,
+            mask_threshold=mask_threshold,
+        )
+    return segmentation if classes is None else keep_classes(segmentation, classes)

@@ -9,7 +9,7 @@ from cli.export import export
 from cli.import_ import import_model
 from cli.models import models
 from cli.segment import segment
-from cli.serve import serve
+from cli.serve import SERVE_CONTEXT, serve
 from cli.train import train
 from model.errors import MaskFormerError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command(context_settings=SERVE_CONTEXT)(serve)
 for verb in (segment, models, export, train, evaluate):
     app.command()(verb)
 app.command(name="import")(import_model)

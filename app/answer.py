@@ -1,0 +1,142 @@
+"""A segmentation -> the bytes of an answer. Runs in the CPU pool: large masks take their time."""
+
+import base64
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.parameters import Masks, Parameters
+from app.schemas import Ring, Rle, SegmentAnswer, SegmentationAnswer
+from app.served_model import ServedModel
+from model.inference.decode import decode
+from model.inference.encode import (
+    label_png,
+    mask_png,
+    overlay,
+    panoptic_png,
+    polygons,
+    rle_counts,
+    rle_string,
+    segments_info,
+)
+from model.inference.masks import mask_of_runs
+from model.structures import Mode, Segmentation
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What goes back to the caller.
+
+    Attributes:
+        mode: which question was answered.
+        headers: model, its hash, and the time per stage.
+    """
+
+    body: bytes
+    media_type: str
+    mode: Mode
+    headers: Mapping[str, str]
+
+
+def write_answer(
+    segmentation: Segmentation,
+    model: ServedModel,
+    image: bytes,
+    parameters: Parameters,
+    timing_s: Mapping[str, float],
+) -> Answer:
+    """Write the answer in the form that was asked for.
+
+    Args:
+        segmentation: the answer.
+        model: whose answer it is.
+        image: the encoded picture, which an overlay is painted on.
+        parameters: of these, `format` and `masks` are read.
+        timing_s: seconds per earlier stage; the time to encode is added here.
+    """
+    started_s = time.perf_counter()
+    info = segments_info(segmentation, model.segmenter.artifact.manifest.taxonomy.classes)
+    if parameters.format == "png":
+        body, media_type = _label_map(segmentation, model, info), "image/png"
+    elif parameters.format == "overlay":
+        body, media_type = _overlay(segmentation, model, image), "image/png"
+    else:
+        segments = _segments(segmentation, info, parameters.masks or "rle")
+        answer = _answer(segmentation, model, segments, _with_encode(timing_s, started_s))
+        body, media_type = answer.model_dump_json(exclude_unset=True).encode(), "application/json"
+    headers = _headers(model, _with_encode(timing_s, started_s))
+    return Answer(body, media_type, segmentation.mode, headers)
+
+
+def _label_map(
+    segmentation: Segmentation, model: ServedModel, info: Sequence[Mapping[str, Any]]
+) -> bytes:
+    if segmentation.mode != "semantic":
+        return panoptic_png(segmentation, info)
+    classes = model.segmenter.artifact.manifest.taxonomy.classes
+    return label_png(segmentation, len(classes), [entry.color for entry in classes])
+
+
+def _overlay(segmentation: Segmentation, model: ServedModel, image: bytes) -> bytes:
+    picture = decode(image, model.segmenter.limits)  # again: keeping it would cost every request
+    classes = model.segmenter.artifact.manifest.taxonomy.classes
+    colors, names = [entry.color for entry in classes], [entry.name for entry in classes]
+    return overlay(picture, segmentation, colors, names)
+
+
+def _with_encode(timing_s: Mapping[str, float], started_s: float) -> dict[str, float]:
+    return dict(timing_s) | {"encode": time.perf_counter() - started_s}
+
+
+def _headers(model: ServedModel, timing_s: Mapping[str, float]) -> dict[str, str]:
+    stages = (f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in timing_s.items())
+    return {
+        "X-Model-Id": model.name,
+        "X-Model-Hash": model.hash,
+        "Server-Timing": ", ".join(stages),
+    }
+
+
+def _answer(
+    segmentation: Segmentation,
+    model: ServedModel,
+    segments: list[SegmentAnswer],
+    timing_s: Mapping[str, float],
+) -> SegmentationAnswer:
+    height, width = segmentation.hw
+    return SegmentationAnswer(
+        model=model.name,
+        model_hash=model.hash,
+        mode=segmentation.mode,
+        width=width,
+        height=height,
+        segments=segments,
+        timing_ms={stage: round(1000 * seconds, 2) for stage, seconds in timing_s.items()},
+    )
+
+
+def _segments(
+    segmentation: Segmentation, info: Sequence[Mapping[str, Any]], masks: Masks
+) -> list[SegmentAnswer]:
+    if masks == "none":
+        return [SegmentAnswer(**row) for row in info]
+    return [
+        SegmentAnswer(**row, **_mask(runs, segmentation.hw, masks))
+        for row, runs in zip(info, rle_counts(segmentation), strict=True)
+    ]
+
+
+def _mask(runs: np.ndarray, hw: tuple[int, int], masks: Masks) -> dict[str, Any]:
+    """The one field that carries the mask, under the name of its kind."""
+    if masks == "rle":
+        return {"rle": Rle(size=hw, counts=rle_string(runs))}
+    if masks == "rle_plain":
+        return {"rle": Rle(size=hw, counts=runs.tolist())}
+    mask = mask_of_runs(runs, hw)
+    if masks == "png":
+        return {"png": base64.b64encode(mask_png(mask)).decode()}
+    rings = polygons(mask)
+    return {"polygons": [Ring(points=r.points.tolist(), is_hole=r.is_hole) for r in rings]}

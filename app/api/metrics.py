@@ -1,0 +1,19 @@
+"""The numbers for Prometheus."""
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get(
+    "/metrics",
+    summary="Counters and histograms for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Answer in the Prometheus text format."""
+    body: bytes = request.app.state.metrics.exposition()
+    return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,51 @@
+"""`POST /segment`: one picture in, its segments out."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app import errors
+from app.body import read_body
+from app.limits import Admission, deadline, read_timeout_ms, unless_client_leaves
+from app.openapi import SEGMENT_REQUEST, SEGMENT_RESPONSE
+from app.parameters import Parameters, read_parameters
+from app.service import SegmentationService
+
+router = APIRouter(tags=["segmentation"])
+
+_NEVER_HERE = (errors.RouteNotFoundError, errors.MethodNotAllowedError, errors.ClientGoneError)
+
+
+@router.post(
+    "/segment",
+    summary="Segment one picture",
+    response_class=Response,
+    responses=errors.openapi_responses(*(c for c in errors.TABLE if c not in _NEVER_HERE))
+    | {200: SEGMENT_RESPONSE},
+    openapi_extra=SEGMENT_REQUEST,
+)
+async def segment(request: Request) -> Response:
+    """Send a picture as raw bytes, as the form field `image`, or as base64 in JSON."""
+    state: Any = request.app.state
+    service: SegmentationService = state.service
+    admission: Admission = state.admission
+    timeout_ms = read_timeout_ms(
+        request.headers.get("X-Request-Timeout-Ms"), state.settings.request_timeout_ms
+    )
+    async with admission(), deadline(timeout_ms) as deadline_s:
+        body = await request.body()
+        image, parameters = await service.compute(_read, request, body)
+        request.state.mode = parameters.mode or ""
+        answer = await unless_client_leaves(
+            request.receive, service.segment(image, parameters, deadline_s)
+        )
+    request.state.mode = answer.mode
+    return Response(answer.body, headers=answer.headers, media_type=answer.media_type)
+
+
+def _read(request: Request, body: bytes) -> tuple[bytes, Parameters]:
+    """The encoded picture and what is asked for; a large body takes its time, so in the pool."""
+    read = read_body(request.headers.get("Content-Type"), body)
+    query, accept = request.query_params.multi_items(), request.headers.get("Accept")
+    return read.image, read_parameters(query, read.fields, accept)

@@ -1,0 +1,124 @@
+"""The three forms a picture may come in -> its bytes and the fields beside it."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.errors import MalformedRequestError, UnsupportedMediaError
+from app.multipart import parse_multipart
+from model.errors import InvalidParameterError
+
+Fields = Sequence[tuple[str, str | float]]
+
+_ACCEPTED = "image/*, application/octet-stream, multipart/form-data or application/json"
+# Names a caller may read in an error are cut to this length.
+_ECHO = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A request's body.
+
+    Attributes:
+        image: the encoded picture, undecoded.
+        fields: parameters beside it; a list's values come one by one under the same name.
+    """
+
+    image: bytes
+    fields: Fields
+
+
+def read_body(content_type: str | None, body: bytes) -> Body:
+    """Take a body apart by its Content-Type; none or `application/octet-stream` is a raw picture.
+
+    Raises:
+        MalformedRequestError: the body is not what its type says.
+        UnsupportedMediaError: another type.
+        InvalidParameterError: no field `image`, or a field of another kind than text or number.
+    """
+    media_type = (content_type or "").split(";")[0].strip().lower()
+    if media_type in ("", "application/octet-stream") or media_type.startswith("image/"):
+        return Body(body, [])
+    if media_type == "multipart/form-data":
+        return _read_form(content_type or "", body)
+    if media_type == "application/json":
+        return _read_json(body)
+    raise UnsupportedMediaError(f"expected {_ACCEPTED}, got {media_type[:_ECHO]!r}")
+
+
+def _read_form(content_type: str, body: bytes) -> Body:
+    images: list[bytes] = []
+    fields: list[tuple[str, str]] = []
+    for part in parse_multipart(content_type, body):
+        if part.name == "image":
+            images.append(bytes(part.data))
+            continue
+        try:
+            fields.append((part.name, part.data.decode()))
+        except UnicodeDecodeError:
+            raise MalformedRequestError(
+                f"expected UTF-8 text in the field {part.name[:_ECHO]!r}, got other bytes"
+            ) from None
+    if len(images) != 1:
+        raise InvalidParameterError(f"expected one field `image`, got {len(images)}")
+    return Body(images[0], fields)
+
+
+def _read_json(body: bytes) -> Body:
+    try:
+        value = json.loads(body, object_pairs_hook=_without_duplicates)
+    except InvalidParameterError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequestError(f"expected a JSON body, got: {error}") from None
+    if not isinstance(value, dict):
+        raise MalformedRequestError(f"expected a JSON object, got {type(value).__name__}")
+    image = value.pop("image", None)
+    if not isinstance(image, str):
+        raise InvalidParameterError(
+            f"expected `image` as base64 text, got {'nothing' if image is None else _kind(image)}"
+        )
+    return Body(_from_base64(image), [pair for item in value.items() for pair in _pairs(*item)])
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InvalidParameterError(f"expected each field once, got {name[:_ECHO]!r} again")
+        found[name] = value
+    return found
+
+
+def _pairs(name: str, value: object) -> Fields:
+    if value is None:
+        return []
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise InvalidParameterError(f"expected at least one of `{name[:_ECHO]}`, got an empty list")
+    pairs: list[tuple[str, str | float]] = []
+    for one in values:
+        if isinstance(one, bool) or not isinstance(one, str | int | float):
+            raise InvalidParameterError(
+                f"expected `{name[:_ECHO]}` as text or number, got {_kind(one)}"
+            )
+        pairs.append((name, one))
+    return pairs
+
+
+def _from_base64(text: str) -> bytes:
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise MalformedRequestError("expected a data URL with ;base64, got another one")
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedRequestError(f"expected `image` as base64, got: {error}") from None
+
+
+def _kind(value: object) -> str:
+    kinds = {bool: "a boolean", dict: "an object", list: "a list", type(None): "null"}
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,80 @@
+"""The models that the settings name -> loaded segmenters."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.settings import Settings
+from model.artifact import MANIFEST, load_artifact
+from model.errors import ArtifactError, InvalidParameterError
+from model.inference.decode import ImageLimits
+from model.inference.engines import load_engine
+from model.inference.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """One entry of `MASKFORMER_MODELS`: the name for requests, and where the model is.
+
+    Attributes:
+        location: a folder or file, or a Hugging Face id.
+    """
+
+    name: str
+    location: str
+
+
+def find_sources(settings: Settings) -> tuple[ModelSource, ...]:
+    """Read the entries `name`, `path` or `name=path-or-id`; the first is the default model.
+
+    Raises:
+        InvalidParameterError: an entry without a name or location, or a name given twice.
+    """
+    sources = tuple(_source(entry, settings.weights_dir) for entry in settings.models)
+    names = [source.name for source in sources]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InvalidParameterError(f"expected each model name once, got {twice[0]!r} again")
+    return sources
+
+
+def load_segmenters(settings: Settings) -> dict[str, Segmenter]:
+    """Load every model that the settings name, in order.
+
+    Raises:
+        ArtifactError: one is not a model folder.
+        EngineError: no engine can run one here.
+    """
+    limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+    segmenters = {}
+    for source in find_sources(settings):
+        if not (Path(source.location) / MANIFEST).is_file():
+            raise ArtifactError(
+                f"expected a model folder with {MANIFEST} for {source.name!r}, "
+                f"got none at {source.location}"
+            )
+        artifact = load_artifact(source.location)
+        engine = load_engine(
+            artifact,
+            settings.engine,
+            settings.device,
+            settings.precision,
+            threads=settings.engine_threads,
+            slots=settings.engine_slots,
+            max_batch=settings.max_batch,
+            cache_dir=settings.cache_dir / "compiled",
+        )
+        segmenters[source.name] = Segmenter(artifact, engine, limits)
+    return segmenters
+
+
+def _source(entry: str, weights_dir: Path) -> ModelSource:
+    name, equals, location = entry.partition("=")
+    if not equals:
+        is_name = "/" not in entry and entry not in (".", "..")
+        # Absolute, so that a name can never be mistaken for a Hugging Face id.
+        location = str((weights_dir / entry).absolute() if is_name else Path(entry).expanduser())
+        name = Path(location.partition("@")[0]).resolve().name
+        name = Path(name).stem if name.endswith((".pkl", ".pth")) else name
+    if not name or not location or "/" in name:
+        raise InvalidParameterError(f"expected NAME, PATH or NAME=PATH-OR-ID, got {entry!r}")
+    return ModelSource(name, location)

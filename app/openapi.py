@@ -1,0 +1,89 @@
+"""The parts of the OpenAPI description that the framework cannot see in the code."""
+
+from typing import Any
+
+from app.parameters import Parameters
+from app.schemas import SegmentationAnswer
+
+_BINARY = {"type": "string", "format": "binary"}
+# An 8 x 8 picture of sky and grass, so that the example can be sent as it stands.
+_TINY_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVR42mOMWvCMARtgYsABSJdg"
+    "eXMjjNZ2AABJLAQMxvnB7QAAAABJRU5ErkJggg=="
+)
+
+
+def _fields() -> dict[str, Any]:
+    """JSON schemas of all parameters, by name."""
+    schema = Parameters.model_json_schema()
+    return {name: _plain(field) for name, field in schema["properties"].items()}
+
+
+def _plain(field: dict[str, Any]) -> dict[str, Any]:
+    """A field's schema without the `null` that stands for "not given"."""
+    kept = [option for option in field["anyOf"] if option.get("type") != "null"]
+    return {**kept[0], "description": field["description"]}
+
+
+def _query() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema.pop("description", ""),
+            "schema": schema,
+        }
+        for name, schema in _fields().items()
+    ]
+
+
+def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _object(image: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["image"],
+        "additionalProperties": False,
+        "properties": {"image": image} | _fields(),
+    }
+
+
+SEGMENT_REQUEST: dict[str, Any] = {
+    "parameters": [
+        *_query(),
+        _header(
+            "X-Request-Timeout-Ms",
+            "Time that the caller gives, in milliseconds; the service's own limit caps it.",
+            {"type": "integer", "minimum": 1},
+        ),
+        _header("X-Request-ID", "Comes back with the answer.", {"type": "string"}),
+    ],
+    "requestBody": {
+        "required": True,
+        "description": "JPEG, PNG, WebP, BMP, TIFF or GIF, in one of three forms.",
+        "content": {
+            "image/*": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
+            "multipart/form-data": {"schema": _object(_BINARY)},
+            "application/json": {
+                "schema": _object({"type": "string", "description": "Base64, or a data URL."}),
+                "example": {"image": _TINY_PNG, "masks": "rle"},
+            },
+        },
+    },
+}
+
+SEGMENT_RESPONSE: dict[str, Any] = {
+    "description": "The segments, in the form that `format` asked for.",
+    "model": SegmentationAnswer,
+    "content": {"image/png": {"schema": _BINARY}},
+}

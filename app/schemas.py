@@ -1,0 +1,99 @@
+"""The wire format of JSON answers; nothing here computes."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from model.structures import Mode
+
+
+class Rle(BaseModel):
+    """A COCO run-length encoding: column-major, zeros first."""
+
+    size: tuple[int, int] = Field(description="Height and width, in pixels.")
+    counts: str | list[int] = Field(description="Compressed text, or plain run lengths.")
+
+
+class Ring(BaseModel):
+    """One closed outline of a mask."""
+
+    points: list[tuple[int, int]] = Field(description="Pixel corners (x, y).")
+    is_hole: bool = Field(description="Whether it bounds a hole in the mask, not the mask.")
+
+
+class SegmentAnswer(BaseModel):
+    """One segment; of `rle`, `png`, `polygons` the one that `masks` asked for."""
+
+    id: int
+    label: str
+    category_id: int = Field(description="The data set's id of the class.")
+    class_index: int = Field(description="The network's contiguous index of the class.")
+    is_thing: bool
+    score: float | None = Field(description="Probability; null in semantic answers.")
+    area: int = Field(description="Pixels.")
+    bbox: tuple[int, int, int, int] = Field(description="Left, top, width, height, in pixels.")
+    rle: Rle | None = None
+    png: str | None = Field(None, description="Base64 of a full-size PNG, 0 and 255.")
+    polygons: list[Ring] | None = None
+
+
+class SegmentationAnswer(BaseModel):
+    """The answer for one picture."""
+
+    model: str
+    model_hash: str = Field(description="Names the model's exact state.")
+    mode: Mode
+    width: int
+    height: int
+    segments: list[SegmentAnswer]
+    timing_ms: dict[str, float] = Field(description="Time in each stage, in milliseconds.")
+
+
+class ErrorAnswer(BaseModel):
+    """Every error, whatever route or layer it rose from."""
+
+    error: str = Field(description="One sentence: what was expected, what came.")
+    error_type: str
+    request_id: str
+
+
+class ClassAnswer(BaseModel):
+    """One class that a model knows."""
+
+    name: str
+    category_id: int
+    is_thing: bool
+    color: tuple[int, int, int]
+
+
+class ModelAnswer(BaseModel):
+    """One loaded model."""
+
+    name: str
+    hash: str
+    is_default: bool
+    modes: list[Mode]
+    default_mode: Mode
+    classes: list[ClassAnswer]
+    engine: str
+    device: str
+    precision: str
+    slots: int = Field(description="Batches that run at once.")
+    max_batch: int = Field(description="Pictures per batch.")
+    preprocessing: dict[str, Any] = Field(description="Sizes of the network's input, in pixels.")
+    thresholds: dict[str, float]
+    licence: str
+    source: str
+    scores: dict[str, float]
+
+
+class ModelsAnswer(BaseModel):
+    """All loaded models."""
+
+    models: list[ModelAnswer]
+
+
+class StatusAnswer(BaseModel):
+    """What a probe learns."""
+
+    status: Literal["live", "ready"]

@@ -1,0 +1,63 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import loading
+from app.loading import ModelSource, find_sources, load_segmenters
+from app.settings import Settings
+from model.artifact import Artifact
+from model.errors import ArtifactError, InvalidParameterError
+from model.inference.decode import ImageLimits
+from tests.fakes import FakeEngine, fake_artifact
+
+
+def settings(tmp_path: Path, *models: str, **others: Any) -> Settings:
+    return Settings(models=models, weights_dir=tmp_path / "weights", **others)
+
+
+def test_entries_are_names_paths_or_both(tmp_path: Path) -> None:
+    entries = ("scenes", "/data/cells", "x=./here", "hub=owner/model@v2", "owner/model@v2")
+    assert find_sources(settings(tmp_path, *entries)) == (
+        ModelSource("scenes", str(tmp_path / "weights/scenes")),
+        ModelSource("cells", "/data/cells"),
+        ModelSource("x", "./here"),
+        ModelSource("hub", "owner/model@v2"),
+        ModelSource("model", "owner/model@v2"),
+    )
+    (source,) = find_sources(settings(tmp_path, "./a/model_final.pkl"))
+    assert source.name == "model_final"
+
+
+@pytest.mark.parametrize("entry", ["=x", "x=", "a/b=c", "a,a"])
+def test_a_broken_entry_is_refused(tmp_path: Path, entry: str) -> None:
+    with pytest.raises(InvalidParameterError, match="expected"):
+        find_sources(settings(tmp_path, *entry.split(",")))
+
+
+def test_a_name_without_a_folder_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"artifact\.json for 'scens'"):
+        load_segmenters(settings(tmp_path, "scens"))
+
+
+def test_models_load_in_order_with_the_engine_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def fake_load(artifact: Artifact, *words: str, **options: Any) -> FakeEngine:
+        asked.append({"name": artifact.name, "words": words} | options)
+        return FakeEngine()
+
+    monkeypatch.setattr(loading, "load_engine", fake_load)
+    for name in ("b", "a"):
+        fake_artifact(tmp_path / "weights" / name)
+    chosen = settings(
+        tmp_path, "b", "a", engine="torch", device="cuda:1", max_batch=3, max_image_bytes=5
+    )
+    loaded = load_segmenters(chosen)
+    assert list(loaded) == ["b", "a"]
+    assert loaded["a"].limits == ImageLimits(max_bytes=5)
+    assert [call["name"] for call in asked] == ["b", "a"]
+    assert asked[0]["words"] == ("torch", "cuda:1", "auto")
+    assert (asked[0]["max_batch"], asked[0]["slots"]) == (3, None)

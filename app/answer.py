@@ -11,12 +11,12 @@ import numpy as np
 from app.parameters import Masks, Parameters
 from app.schemas import Ring, Rle, SegmentAnswer, SegmentationAnswer
 from app.served_model import ServedModel
+from model.artifact import Artifact
 from model.inference.decode import decode
 from model.inference.encode import (
-    label_png,
+    map_png,
     mask_png,
     overlay,
-    panoptic_png,
     polygons,
     rle_counts,
     rle_string,
@@ -58,26 +58,44 @@ def write_answer(
         timing_s: seconds per earlier stage; the time to encode is added here.
     """
     started_s = time.perf_counter()
-    info = segments_info(segmentation, model.segmenter.artifact.manifest.taxonomy.classes)
+    artifact = model.segmenter.artifact
     if parameters.format == "png":
-        body, media_type = _label_map(segmentation, model, info), "image/png"
+        body, media_type = map_png(segmentation, artifact.manifest.taxonomy.classes), "image/png"
     elif parameters.format == "overlay":
         body, media_type = _overlay(segmentation, model, image), "image/png"
     else:
-        segments = _segments(segmentation, info, parameters.masks or "rle")
-        answer = _answer(segmentation, model, segments, _with_encode(timing_s, started_s))
+        answer = describe_segmentation(
+            segmentation, model.name, artifact, parameters.masks or "rle"
+        )
+        timing_ms = _in_ms(_with_encode(timing_s, started_s))
+        answer = answer.model_copy(update={"timing_ms": timing_ms})
         body, media_type = answer.model_dump_json(exclude_unset=True).encode(), "application/json"
     headers = _headers(model, _with_encode(timing_s, started_s))
     return Answer(body, media_type, segmentation.mode, headers)
 
 
-def _label_map(
-    segmentation: Segmentation, model: ServedModel, info: Sequence[Mapping[str, Any]]
-) -> bytes:
-    if segmentation.mode != "semantic":
-        return panoptic_png(segmentation, info)
-    classes = model.segmenter.artifact.manifest.taxonomy.classes
-    return label_png(segmentation, len(classes), [entry.color for entry in classes])
+def describe_segmentation(
+    segmentation: Segmentation, name: str, artifact: Artifact, masks: Masks
+) -> SegmentationAnswer:
+    """The JSON answer, without timings.
+
+    Args:
+        segmentation: the answer.
+        name: of the model, as requests know it.
+        artifact: the model.
+        masks: how each mask is written.
+    """
+    info = segments_info(segmentation, artifact.manifest.taxonomy.classes)
+    height, width = segmentation.hw
+    return SegmentationAnswer(
+        model=name,
+        model_hash=artifact.hash,
+        mode=segmentation.mode,
+        width=width,
+        height=height,
+        segments=_segments(segmentation, info, masks),
+        timing_ms={},
+    )
 
 
 def _overlay(segmentation: Segmentation, model: ServedModel, image: bytes) -> bytes:
@@ -91,6 +109,10 @@ def _with_encode(timing_s: Mapping[str, float], started_s: float) -> dict[str, f
     return dict(timing_s) | {"encode": time.perf_counter() - started_s}
 
 
+def _in_ms(timing_s: Mapping[str, float]) -> dict[str, float]:
+    return {stage: round(1000 * seconds, 2) for stage, seconds in timing_s.items()}
+
+
 def _headers(model: ServedModel, timing_s: Mapping[str, float]) -> dict[str, str]:
     stages = (f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in timing_s.items())
     return {
@@ -98,24 +120,6 @@ def _headers(model: ServedModel, timing_s: Mapping[str, float]) -> dict[str, str
         "X-Model-Hash": model.hash,
         "Server-Timing": ", ".join(stages),
     }
-
-
-def _answer(
-    segmentation: Segmentation,
-    model: ServedModel,
-    segments: list[SegmentAnswer],
-    timing_s: Mapping[str, float],
-) -> SegmentationAnswer:
-    height, width = segmentation.hw
-    return SegmentationAnswer(
-        model=model.name,
-        model_hash=model.hash,
-        mode=segmentation.mode,
-        width=width,
-        height=height,
-        segments=segments,
-        timing_ms={stage: round(1000 * seconds, 2) for stage, seconds in timing_s.items()},
-    )
 
 
 def _segments(

@@ -70,11 +70,17 @@ def load_segmenters(settings: Settings) -> dict[str, Segmenter]:
 def _source(entry: str, weights_dir: Path) -> ModelSource:
     name, equals, location = entry.partition("=")
     if not equals:
-        is_name = "/" not in entry and entry not in (".", "..")
-        # Absolute, so that a name can never be mistaken for a Hugging Face id.
-        location = str((weights_dir / entry).absolute() if is_name else Path(entry).expanduser())
+        location = _location(entry, weights_dir)
         name = Path(location.partition("@")[0]).resolve().name
         name = Path(name).stem if name.endswith((".pkl", ".pth")) else name
     if not name or not location or "/" in name:
         raise InvalidParameterError(f"expected NAME, PATH or NAME=PATH-OR-ID, got {entry!r}")
     return ModelSource(name, location)
+
+
+def _location(entry: str, weights_dir: Path) -> str:
+    """A path, or a bundled model's folder; absolute, so that no name passes for a hub id."""
+    if "/" in entry:
+        return str(Path(entry).expanduser())
+    bundled = (weights_dir / entry).absolute()
+    return str(Path(entry).absolute() if Path(entry).exists() and not bundled.exists() else bundled)

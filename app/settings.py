@@ -40,7 +40,8 @@ class Settings(BaseModel):
         "NAME=PATH-OR-ID. The first one is the default.",
     )
     weights_dir: Path = Field(
-        Path("weights"), description="Folder in which model names are looked up."
+        Path(__file__).resolve().parents[1] / "weights",
+        description="Folder in which model names are looked up.",
     )
     cache_dir: Path = Field(
         Path("~/.cache/maskformer"), description="Folder for imported models and compiled graphs."

@@ -1,6 +1,11 @@
 """Entry point of the `maskformer` command: the list of verbs, and errors told in one sentence."""
 
+import os
 import sys
+
+# Before anything imports numpy: the stages run in threads of their own, and a matrix library that
+# starts one more set of threads per call makes post-processing several times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 

@@ -14,11 +14,25 @@ from typing import Any
 
 import numpy as np
 
+from model.config import ClassInfo
+from model.inference.encode.segments_info import segments_info
 from model.structures import Segmentation
 
 Color = tuple[int, int, int]
 
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
+
+
+def map_png(segmentation: Segmentation, classes: Sequence[ClassInfo]) -> bytes:
+    """The PNG of an answer: a label map in semantic mode, COCO's panoptic form in the others.
+
+    Args:
+        segmentation: any mode.
+        classes: of the model's taxonomy.
+    """
+    if segmentation.mode == "semantic":
+        return label_png(segmentation, len(classes), [entry.color for entry in classes])
+    return panoptic_png(segmentation, segments_info(segmentation, classes))
 
 
 def label_png(segmentation: Segmentation, num_classes: int, palette: Sequence[Color]) -> bytes:
@@ -39,20 +53,16 @@ def label_png(segmentation: Segmentation, num_classes: int, palette: Sequence[Co
     return _png(labels, _PALETTE, palette=colors.tobytes())
 
 
-def panoptic_png(
-    segmentation: Segmentation, segments_info: Sequence[Mapping[str, Any]] = ()
-) -> bytes:
+def panoptic_png(segmentation: Segmentation, rows: Sequence[Mapping[str, Any]] = ()) -> bytes:
     """A panoptic or instance answer in COCO's form: id = R + 256 G + 65536 B, void = 0.
 
     Args:
         segmentation: its `id_map` is stored.
-        segments_info: rows that JSON can hold, stored as text under the key `segments_info`.
+        rows: what JSON can hold, stored as text under the key `segments_info`.
     """
     ids = np.ascontiguousarray(segmentation.id_map, "<i4")
     colors = ids.view(np.uint8).reshape(*ids.shape, 4)[..., :3]
-    return _png(
-        np.ascontiguousarray(colors), _RGB, text=("segments_info", json.dumps(segments_info))
-    )
+    return _png(np.ascontiguousarray(colors), _RGB, text=("segments_info", json.dumps(rows)))
 
 
 def mask_png(mask: np.ndarray) -> bytes:

@@ -106,7 +106,7 @@ def _choose_device(device: str) -> tuple[str, int]:
 def _has_cuda() -> bool:
     """Whether the driver is here and finds a device; the provider's own list does not say."""
     try:
-        return ctypes.CDLL("libcuda.so.1").cuInit(0) == 0
+        return bool(ctypes.CDLL("libcuda.so.1").cuInit(0) == 0)
     except OSError:
         return False
 

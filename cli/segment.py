@@ -1,0 +1,172 @@
+"""`maskformer segment`: pictures in, label maps or masks out, through the core that serves."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.errors import ImageError, InvalidParameterError
+
+if TYPE_CHECKING:
+    from app.parameters import Masks
+    from model.inference.options import Wishes
+    from model.inference.segmenter import Segmenter
+    from model.structures import Segmentation
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+
+
+class Format(StrEnum):
+    """What is written for a picture."""
+
+    png = "png"
+    json = "json"
+    overlay = "overlay"
+
+
+def segment(
+    inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    output: Annotated[Path, typer.Option(help="Folder for the answers; made if absent.")],
+    model: Annotated[
+        str, typer.Option(help="A bundled model's name, a folder, or NAME=FOLDER.")
+    ] = "scenes",
+    mode: Annotated[
+        str | None, typer.Option(help="panoptic, semantic or instance; default: the model's.")
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="png: label map or panoptic PNG; json: COCO RLE.")
+    ] = Format.png,
+    engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    device: Annotated[str, typer.Option(help="In the runtime's own words.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")
+    ] = "auto",
+    score_threshold: Annotated[float | None, typer.Option(help="Least score of a segment.")] = None,
+    overlap_threshold: Annotated[
+        float | None, typer.Option(help="Least share of its own mask that a query wins.")
+    ] = None,
+    mask_threshold: Annotated[
+        float | None, typer.Option(help="Probability that makes a mask.")
+    ] = None,
+) -> None:
+    """Write STEM.png for each picture, and where there are things STEM.json beside it.
+
+    A picture that cannot be read is reported and the others go on; the exit status is then 1.
+    """
+    from app.loading import load_segmenters
+    from app.settings import load_settings
+    from cli.foreign import import_foreign
+
+    pictures = find_pictures(inputs, output)
+    flags = {"models": model, "engine": engine, "device": device, "precision": precision}
+    ((name, segmenter),) = load_segmenters(import_foreign(load_settings(flags))).items()
+    with segmenter:
+        thresholds: Wishes = {
+            "score_threshold": score_threshold,
+            "overlap_threshold": overlap_threshold,
+            "mask_threshold": mask_threshold,
+        }
+        segmenter.options(mode, **thresholds)  # refuses before any work
+        output.mkdir(parents=True, exist_ok=True)
+
+        def answer(path: Path) -> None:
+            result = segmenter.segment(path.read_bytes(), mode, **thresholds)
+            write(result, path, output, form, name, segmenter)
+
+        failures = run_all(answer, pictures, threads=segmenter.engine.slots + 1)
+    print(f"{len(pictures) - failures} pictures segmented to {output}")
+    if failures:
+        sys.exit(1)
+
+
+def find_pictures(inputs: Iterable[Path], output: Path) -> list[Path]:
+    """All pictures among files and folders (not their subfolders), each with a stem of its own.
+
+    Raises:
+        InvalidParameterError: a path that does not exist, no picture at all, two pictures whose
+            answers would have one name, or an answer that would replace an input.
+    """
+    pictures: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            pictures += sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+        elif path.is_file():
+            pictures.append(path)
+        else:
+            raise InvalidParameterError(f"expected a picture or a folder, got nothing at {path}")
+    if not pictures:
+        raise InvalidParameterError(
+            f"expected pictures ({', '.join(sorted(_SUFFIXES))}), got none in "
+            f"{', '.join(map(str, inputs))}"
+        )
+    stem, times = Counter(path.stem for path in pictures).most_common(1)[0]
+    if times > 1:
+        raise InvalidParameterError(
+            f"expected one picture per file stem, because answers are named after it; "
+            f"got {times} with the stem {stem!r}"
+        )
+    written = {(output / f"{path.stem}.png").resolve() for path in pictures}
+    replaced = written & {path.resolve() for path in pictures}
+    if replaced:
+        raise InvalidParameterError(
+            f"expected an output folder apart from the pictures, got one where {min(replaced)} "
+            "would be replaced"
+        )
+    return pictures
+
+
+def write(
+    result: "Segmentation",
+    path: Path,
+    output: Path,
+    form: Format,
+    name: str,
+    segmenter: "Segmenter",
+) -> None:
+    """Write the files of one answer, named after the picture's stem."""
+    from model.inference.decode import decode
+    from model.inference.encode import map_png, overlay
+
+    classes = segmenter.artifact.manifest.taxonomy.classes
+    stem = output / path.stem
+    if form is Format.overlay:
+        picture = decode(path.read_bytes(), segmenter.limits)
+        colors, labels = [c.color for c in classes], [c.name for c in classes]
+        stem.with_name(f"{path.stem}.png").write_bytes(overlay(picture, result, colors, labels))
+        return
+    if form is Format.png:
+        stem.with_name(f"{path.stem}.png").write_bytes(map_png(result, classes))
+    if form is Format.json or result.mode != "semantic":
+        masks: Masks = "rle" if form is Format.json else "none"
+        text = _json(result, path.name, name, segmenter, masks)
+        stem.with_name(f"{path.stem}.json").write_text(text)
+
+
+def _json(
+    result: "Segmentation", file_name: str, name: str, segmenter: "Segmenter", masks: "Masks"
+) -> str:
+    """The service's JSON answer, its timings left empty, with the picture's name in front."""
+    from app.answer import describe_segmentation
+
+    answer = describe_segmentation(result, name, segmenter.artifact, masks)
+    fields = answer.model_dump(mode="json", exclude_unset=True)
+    return json.dumps({"file_name": file_name, **fields}) + "\n"
+
+
+def run_all(answer: Callable[[Path], None], pictures: Sequence[Path], threads: int) -> int:
+    """Answer all pictures in threads and report those at fault; returns their number."""
+    failures = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for path, future in [(path, pool.submit(answer, path)) for path in pictures]:
+            try:
+                future.result()
+            except ImageError as error:
+                failures += 1
+                print(f"maskformer: {path}: {error}", file=sys.stderr)
+    return failures

@@ -44,7 +44,8 @@ class Settings(BaseModel):
         description="Folder in which model names are looked up.",
     )
     cache_dir: Path = Field(
-        Path("~/.cache/maskformer"), description="Folder for imported models and compiled graphs."
+        default_factory=lambda: Path.home() / ".cache" / "maskformer",
+        description="Folder for imported models and compiled graphs.",
     )
     engine: Literal["auto"] | EngineName = Field(
         "auto", description="Runtime that executes the network; auto takes the best one here."

@@ -30,6 +30,12 @@ def test_flag_before_variable_before_default() -> None:
     assert load_settings({"max_queue": "7"}, environ).max_queue == 7
 
 
+def test_default_folders_are_absolute() -> None:
+    settings = load_settings(environ={})
+    assert settings.cache_dir.is_absolute()
+    assert settings.weights_dir.is_absolute()
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     assert load_settings({}, {"MASKFORMER_PORT": ""}).port == 8000
 

@@ -9,7 +9,7 @@ from model.inference.engine import Engine
 
 EngineName = Literal["openvino", "onnxruntime", "torch"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)  # in the order that `auto` tries them
-EXTRAS = {"openvino": "cpu", "onnxruntime": "cpu", "torch": "gpu"}
+EXTRAS = {"openvino": "cpu", "onnxruntime": "cpu", "torch": "train"}
 
 
 class _EngineClass(Protocol):

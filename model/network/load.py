@@ -23,6 +23,7 @@ def save_weights(state: Mapping[str, Tensor], path: Path | str) -> None:
     """
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     save_file(own, path, metadata={"format": "pt"})
+    Path(path).chmod(0o644)  # the library leaves it readable by its owner alone
 
 
 def read_weights(path: Path | str) -> State:

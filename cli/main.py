@@ -9,6 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
+from cli.draw import draw
 from cli.evaluate import evaluate
 from cli.export import export
 from cli.import_ import import_model
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(context_settings=SERVE_CONTEXT)(serve)
-for verb in (segment, models, export, train, evaluate):
+for verb in (segment, models, export, train, evaluate, draw):
     app.command()(verb)
 app.command(name="import")(import_model)
 

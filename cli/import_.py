@@ -22,7 +22,7 @@ def import_model(
         int | None, typer.Option(min=1, help="Attention heads of the transformer decoder.")
     ] = None,
     encoder_heads: Annotated[
-        int | None, typer.Option(min=1, help="Attention heads of the pixel decoder's encoder.")
+        int | None, typer.Option(min=1, help="Of the pixel decoder; default: as the decoder.")
     ] = None,
     res5_dilation: Annotated[
         list[int] | None, typer.Option(min=1, help="Of each last-stage block; repeat per block.")
@@ -34,7 +34,8 @@ def import_model(
         str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")
     ] = None,
     shortest_edge: Annotated[
-        int | None, typer.Option(min=1, metavar="PX", help="Shorter side after resizing.")
+        int | None,
+        typer.Option(min=0, metavar="PX", help="Shorter side after resizing; 0 = never resize."),
     ] = None,
     longest_edge: Annotated[
         int | None, typer.Option(min=1, metavar="PX", help="Limit of the longer side.")

@@ -64,6 +64,8 @@ def segment(
     from cli.foreign import import_foreign
 
     pictures = find_pictures(inputs, output)
+    if "," in model or not model.strip():
+        raise InvalidParameterError(f"expected one --model, got {model!r}")
     flags = {"models": model, "engine": engine, "device": device, "precision": precision}
     ((name, segmenter),) = load_segmenters(import_foreign(load_settings(flags))).items()
     with segmenter:
@@ -73,7 +75,7 @@ def segment(
             "mask_threshold": mask_threshold,
         }
         segmenter.options(mode, **thresholds)  # refuses before any work
-        output.mkdir(parents=True, exist_ok=True)
+        _make_folder(output)
 
         def answer(path: Path) -> None:
             result = segmenter.segment(path.read_bytes(), mode, **thresholds)
@@ -121,6 +123,15 @@ def find_pictures(inputs: Iterable[Path], output: Path) -> list[Path]:
     return pictures
 
 
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidParameterError(
+            f"expected a folder for --output, got {output}: {error.strerror}"
+        ) from None
+
+
 def write(
     result: "Segmentation",
     path: Path,
@@ -160,13 +171,13 @@ def _json(
 
 
 def run_all(answer: Callable[[Path], None], pictures: Sequence[Path], threads: int) -> int:
-    """Answer all pictures in threads and report those at fault; returns their number."""
+    """Answer all pictures in threads and report those that cannot be; returns their number."""
     failures = 0
     with ThreadPoolExecutor(threads) as pool:
         for path, future in [(path, pool.submit(answer, path)) for path in pictures]:
             try:
                 future.result()
-            except ImageError as error:
+            except (ImageError, OSError) as error:
                 failures += 1
                 print(f"maskformer: {path}: {error}", file=sys.stderr)
     return failures

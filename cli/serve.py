@@ -4,6 +4,7 @@ import inspect
 import logging
 import math
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from model.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -77,12 +80,34 @@ def _serve(flags: dict[str, str]) -> None:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("maskformer").info("settings: %s", settings.model_dump_json())
+    address = bind(settings.host, settings.port)
     settings = import_foreign(settings)
-    run_server(settings, load_segmenters(settings))
+    run_server(settings, load_segmenters(settings), address)
 
 
-def run_server(settings: "Settings", segmenters: "dict[str, Segmenter]") -> None:
-    """Serve until a signal comes, then finish what waits.
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address without listening yet, so that a wrong one is told before models load.
+
+    Raises:
+        InvalidParameterError: it is in use, or not one of this machine.
+    """
+    address = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    address.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        address.bind((host, port))
+    except OSError as error:
+        address.close()
+        raise InvalidParameterError(
+            f"expected a free address of this machine, got host {host} and port {port}: "
+            f"{error.strerror}"
+        ) from None
+    return address
+
+
+def run_server(
+    settings: "Settings", segmenters: "dict[str, Segmenter]", address: socket.socket
+) -> None:
+    """Serve at the bound address until a signal comes, then finish what waits.
 
     SIGTERM: probes learn at once that we leave, and the socket closes `drain_delay_ms` later,
     when balancers have stopped sending. SIGINT closes at once.
@@ -97,7 +122,7 @@ def run_server(settings: "Settings", segmenters: "dict[str, Segmenter]") -> None
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
             if self.started:
-                port = self.servers[0].sockets[0].getsockname()[1]
+                port = address.getsockname()[1]
                 print(_ready_line(settings.host, port, segmenters), flush=True)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -111,8 +136,6 @@ def run_server(settings: "Settings", segmenters: "dict[str, Segmenter]") -> None
     server = Server(
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -120,7 +143,7 @@ def run_server(settings: "Settings", segmenters: "dict[str, Segmenter]") -> None
             timeout_graceful_shutdown=math.ceil(settings.request_timeout_ms / 1000) + 1,
         )
     )
-    server.run()
+    server.run(sockets=[address])
     if not server.started:
         sys.exit(1)
 

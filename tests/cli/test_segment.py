@@ -77,11 +77,25 @@ def test_a_broken_picture_is_reported_and_the_others_go_on(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (pictures / "c.png").write_bytes(to_bytes(np.zeros((8, 8, 3), np.uint8))[:40])
+    (pictures / "d.png").symlink_to("nowhere")
+    (pictures / "e.png").mkdir()
     with pytest.raises(SystemExit) as exit_status:
         segment([pictures], tmp_path / "out", form=Format.png)
     assert exit_status.value.code == 1
-    assert "c.png" in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert [f"{name}.png" in line for name, line in zip("cde", told, strict=True)] == [True] * 3
     assert {p.name for p in (tmp_path / "out").glob("*.png")} == {"a.png", "b.png"}
+
+
+def test_an_output_that_is_a_file_is_refused(pictures: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="expected a folder for --output"):
+        segment([pictures / "b.jpg"], pictures / "a.png", form=Format.png)
+
+
+@pytest.mark.parametrize("model", ["", "a,b"])
+def test_it_takes_one_model(pictures: Path, tmp_path: Path, model: str) -> None:
+    with pytest.raises(InvalidParameterError, match="expected one --model"):
+        segment([pictures], tmp_path / "out", form=Format.png, model=model)
 
 
 def test_what_would_lose_something_is_refused_before_any_work(

@@ -18,7 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 from app.settings import Settings, flag_of, variable_of
-from cli.serve import SERVE_CONTEXT, serve
+from cli.serve import SERVE_CONTEXT, bind, serve
 from model.errors import InvalidParameterError
 from tests.fakes import to_bytes
 
@@ -29,13 +29,14 @@ PROGRAM = """
     import sys
     from pathlib import Path
     from app.settings import load_settings
-    from cli.serve import run_server
+    from cli.serve import bind, run_server
     from model.inference.segmenter import Segmenter
     from tests.fakes import FakeEngine, fake_artifact
 
     artifact = fake_artifact(Path(sys.argv[1]))
     settings = load_settings({"host": "127.0.0.1", "port": "0", "drain_delay_ms": "2000"})
-    run_server(settings, {"fake": Segmenter(artifact, FakeEngine(delay_s=0.2))})
+    segmenters = {"fake": Segmenter(artifact, FakeEngine(delay_s=0.2))}
+    run_server(settings, segmenters, bind(settings.host, settings.port))
 """
 
 
@@ -67,6 +68,15 @@ def test_a_bad_value_is_refused_by_its_flag(command: typer.Typer) -> None:
     result = CliRunner().invoke(command, ["--max-queue", "none"])
     assert isinstance(result.exception, InvalidParameterError)
     assert str(result.exception).startswith("--max-queue: ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1", "no.such.host.invalid"])
+def test_an_address_that_cannot_be_had_is_told_in_one_sentence(host: str) -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidParameterError, match=f"got host {host} and port {port}: "):
+            bind(host, port)
 
 
 @pytest.fixture

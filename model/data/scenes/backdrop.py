@@ -69,7 +69,10 @@ def _add_clouds(sky: NDArray[np.float32], mood: Mood, rng: np.random.Generator) 
 
 
 def paint_mountains(
-    canvas: Canvas, camera: Camera, mood: Mood, heights: tuple[float, ...],
+    canvas: Canvas,
+    camera: Camera,
+    mood: Mood,
+    heights: tuple[float, ...],
     rng: np.random.Generator,
 ) -> None:
     """Paints ranges from far to near; `heights` are in shares of the picture's height."""
@@ -81,7 +84,12 @@ def paint_mountains(
 
 
 def _paint_range(
-    canvas: Canvas, camera: Camera, mood: Mood, base: RGB, height: float, haze: float,
+    canvas: Canvas,
+    camera: Camera,
+    mood: Mood,
+    base: RGB,
+    height: float,
+    haze: float,
     rng: np.random.Generator,
 ) -> None:
     line = ridge(rng, 8, 0.52)

@@ -55,16 +55,28 @@ def _paint_building(
     for start, end in walls:
         a, b = corner[start], corner[end]
         dx, dz = mood.cast[0] * building.height_m, mood.cast[1] * building.height_m
-        shadows.add(camera.outline([
-            (a[0], 0, a[1]), (b[0], 0, b[1]), (b[0] + dx, 0, b[1] + dz), (a[0] + dx, 0, a[1] + dz),
-        ]), 215)
+        shadows.add(
+            camera.outline(
+                [
+                    (a[0], 0, a[1]),
+                    (b[0], 0, b[1]),
+                    (b[0] + dx, 0, b[1] + dz),
+                    (a[0] + dx, 0, a[1] + dz),
+                ]
+            ),
+            215,
+        )
 
 
 class _Painter:
     """Paints the parts of one building."""
 
     def __init__(
-        self, canvas: Canvas, camera: Camera, building: Building, mood: Mood,
+        self,
+        canvas: Canvas,
+        camera: Camera,
+        building: Building,
+        mood: Mood,
         rng: np.random.Generator,
     ) -> None:
         self.canvas, self.camera, self.building = canvas, camera, building
@@ -103,8 +115,9 @@ class _Painter:
         rise = self.roof_rise_m
         origin = (start[0], height + rise, start[1])
         shifted = [(s, t + rise) for s, t in outline]
-        self._plane(origin, (unit[0], 0, unit[1]), (0, -1, 0), shifted, texture, scale,
-                    self._gain(*normal))
+        self._plane(
+            origin, (unit[0], 0, unit[1]), (0, -1, 0), shifted, texture, scale, self._gain(*normal)
+        )
 
     def roof(self, corner: dict[tuple[int, int], Point2]) -> None:
         """Paints the slope towards the street, and the one behind where it is seen."""
@@ -122,19 +135,34 @@ class _Painter:
             step = (down[0] / slope, down[1] / slope, down[2] / slope)
             over = 0.35
             outline: list[Point2] = [
-                (-over, 0), (length + over, 0), (length + over, slope + over), (-over, slope + over)
+                (-over, 0),
+                (length + over, 0),
+                (length + over, slope + over),
+                (-over, slope + over),
             ]
             rise, run = high - low, down[0] ** 2 + down[2] ** 2
             normal = (down[0] * rise, run, down[2] * rise)
-            seen = sum(n * (c - m) for n, c, m in zip(
-                normal, (0.0, self.camera.height_m, 0.0), (mid[0], high, mid[1]), strict=True))
+            seen = sum(
+                n * (c - m)
+                for n, c, m in zip(
+                    normal, (0.0, self.camera.height_m, 0.0), (mid[0], high, mid[1]), strict=True
+                )
+            )
             if seen <= 0:
                 continue
             scale = self._texels_per_m(a, b)
             texture = draw_roof(length, slope + over, scale, over, self.building)
             size = sum(n * n for n in normal) ** 0.5
-            self._plane((mid[0], high, mid[1]), unit, step, outline, texture, scale,
-                        self._gain(normal[0] / size, normal[2] / size) + 0.08, shift=over)
+            self._plane(
+                (mid[0], high, mid[1]),
+                unit,
+                step,
+                outline,
+                texture,
+                scale,
+                self._gain(normal[0] / size, normal[2] / size) + 0.08,
+                shift=over,
+            )
 
     def _in_view(self, corners: list[Point3]) -> bool:
         """Returns whether a wall's corners (in any order) enclose a part of the picture."""
@@ -149,13 +177,24 @@ class _Painter:
         return min(max(self.camera.focal_px / middle, 2.0), self.canvas.height_px / 13)
 
     def _plane(
-        self, origin: Point3, e_s: Point3, e_t: Point3, outline: list[Point2],
-        texture: Image.Image, scale: float, gain: float, shift: float = 0.0,
+        self,
+        origin: Point3,
+        e_s: Point3,
+        e_t: Point3,
+        outline: list[Point2],
+        texture: Image.Image,
+        scale: float,
+        gain: float,
+        shift: float = 0.0,
     ) -> None:
         """Maps a texture onto the polygon `outline` (metres along e_s and e_t from `origin`)."""
         corners = [
-            (origin[0] + s * e_s[0] + t * e_t[0], origin[1] + s * e_s[1] + t * e_t[1],
-             origin[2] + s * e_s[2] + t * e_t[2]) for s, t in outline
+            (
+                origin[0] + s * e_s[0] + t * e_t[0],
+                origin[1] + s * e_s[1] + t * e_t[1],
+                origin[2] + s * e_s[2] + t * e_t[2],
+            )
+            for s, t in outline
         ]
         flat = self.camera.outline(corners)
         if len(flat) < 3:
@@ -172,7 +211,10 @@ class _Painter:
         terms = _homography(self.camera, origin, e_s, e_t, left, top, scale, shift)
         size = (right - left, bottom - top)
         patch = lit.transform(
-            size, Image.Transform.PERSPECTIVE, terms, Image.Resampling.BILINEAR,
+            size,
+            Image.Transform.PERSPECTIVE,
+            terms,
+            Image.Resampling.BILINEAR,
             fillcolor=lit.getpixel((lit.width // 2, lit.height - 1)),
         )
         mask = Image.new("L", size)
@@ -194,8 +236,14 @@ def _lit(texture: Image.Image, mood: Mood, depth_m: float, gain: float) -> Image
 
 
 def _homography(
-    camera: Camera, origin: Point3, e_s: Point3, e_t: Point3, left: int, top: int,
-    scale: float, shift: float,
+    camera: Camera,
+    origin: Point3,
+    e_s: Point3,
+    e_t: Point3,
+    left: int,
+    top: int,
+    scale: float,
+    shift: float,
 ) -> tuple[float, ...]:
     """Returns Pillow's eight terms that map pixels of a patch to texels of a plane."""
     focal, center = camera.focal_px, camera.center_x_px - left

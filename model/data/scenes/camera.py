@@ -47,11 +47,13 @@ def clip_near(points: Sequence[Point3], near_m: float = NEAR_M) -> list[Point3]:
         before = points[index - 1]
         if (here[2] >= near_m) != (before[2] >= near_m):
             part = (near_m - before[2]) / (here[2] - before[2])
-            kept.append((
-                before[0] + part * (here[0] - before[0]),
-                before[1] + part * (here[1] - before[1]),
-                near_m,
-            ))
+            kept.append(
+                (
+                    before[0] + part * (here[0] - before[0]),
+                    before[1] + part * (here[1] - before[1]),
+                    near_m,
+                )
+            )
         if here[2] >= near_m:
             kept.append(here)
     return kept

@@ -128,19 +128,28 @@ class Brush:
         self.polygon(ring, color, gain, alpha)
 
     def limb(
-        self, start: Point2, end: Point2, width0: float, width1: float, color: RGB,
+        self,
+        start: Point2,
+        end: Point2,
+        width0: float,
+        width1: float,
+        color: RGB,
         gain: float = 1.0,
     ) -> None:
         """Fills a rounded bar from `start` to `end`, tapering from `width0` to `width1`."""
         dx, dy = end[0] - start[0], end[1] - start[1]
         length = (dx * dx + dy * dy) ** 0.5 or 1.0
         nx, ny = -dy / length / 2, dx / length / 2
-        self.polygon([
-            (start[0] + nx * width0, start[1] + ny * width0),
-            (end[0] + nx * width1, end[1] + ny * width1),
-            (end[0] - nx * width1, end[1] - ny * width1),
-            (start[0] - nx * width0, start[1] - ny * width0),
-        ], color, gain)
+        self.polygon(
+            [
+                (start[0] + nx * width0, start[1] + ny * width0),
+                (end[0] + nx * width1, end[1] + ny * width1),
+                (end[0] - nx * width1, end[1] - ny * width1),
+                (start[0] - nx * width0, start[1] - ny * width0),
+            ],
+            color,
+            gain,
+        )
         self.disc(*start, width0 / 2, width0 / 2, color, gain)
         self.disc(*end, width1 / 2, width1 / 2, color, gain)
 
@@ -150,8 +159,10 @@ class Brush:
         scale = abs(self.place(x, y + 1)[1] - self.place(x, y)[1])
         red, green, blue = self.tint(color, 1.0)
         self._color.line(
-            [*points, points[0], points[1]], fill=(red, green, blue, 255),
-            width=max(1, round(width * scale)), joint="curve",
+            [*points, points[0], points[1]],
+            fill=(red, green, blue, 255),
+            width=max(1, round(width * scale)),
+            joint="curve",
         )
 
     def relief(self, light_x: float, strength: float, radius_px: float) -> None:

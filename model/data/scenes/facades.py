@@ -10,8 +10,15 @@ from .mood import Mood
 from .plan import Building
 
 _WALLS: dict[str, list[RGB]] = {
-    "plaster": [(226, 206, 170), (220, 178, 142), (204, 214, 206), (232, 222, 206),
-                (208, 156, 132), (186, 196, 214), (230, 196, 120)],
+    "plaster": [
+        (226, 206, 170),
+        (220, 178, 142),
+        (204, 214, 206),
+        (232, 222, 206),
+        (208, 156, 132),
+        (186, 196, 214),
+        (230, 196, 120),
+    ],
     "brick": [(164, 88, 70), (182, 112, 84), (148, 84, 74), (190, 138, 108)],
     "stone": [(196, 186, 168), (178, 172, 164), (206, 192, 166)],
     "modern": [(198, 204, 208), (170, 178, 186), (214, 210, 200)],
@@ -39,8 +46,14 @@ class _Facade:
 
 
 def draw_facade(
-    building: Building, length_m: float, height_m: float, rise_m: float, scale: float,
-    facade: bool, mood: Mood, rng: np.random.Generator,
+    building: Building,
+    length_m: float,
+    height_m: float,
+    rise_m: float,
+    scale: float,
+    facade: bool,
+    mood: Mood,
+    rng: np.random.Generator,
 ) -> Image.Image:
     """Returns an RGBA texture of a wall, `scale` texels per metre, `rise_m` of gable on top."""
     look = np.random.default_rng([building.seed, 1])
@@ -87,14 +100,21 @@ def _dim(color: RGB, gain: float) -> RGB:
 
 
 def _wall(
-    style: str, color: RGB, length_m: float, height_m: float, scale: float,
+    style: str,
+    color: RGB,
+    length_m: float,
+    height_m: float,
+    scale: float,
     rng: np.random.Generator,
 ) -> Image.Image:
     """Returns the bare RGBA wall with its courses, boards or stains."""
     width, height = max(2, round(length_m * scale)), max(2, round(height_m * scale))
     course_m, brick_m, spread = {
-        "brick": (0.17, 0.4, 13), "stone": (0.5, 0.95, 9), "wood": (0.24, 40.0, 7),
-        "plaster": (1.4, 1.4, 4), "modern": (1.6, 1.6, 3),
+        "brick": (0.17, 0.4, 13),
+        "stone": (0.5, 0.95, 9),
+        "wood": (0.24, 40.0, 7),
+        "plaster": (1.4, 1.4, 4),
+        "modern": (1.6, 1.6, 3),
     }[style]
     rows, columns = max(1, int(height_m / course_m)), max(1, int(length_m / brick_m))
     tint = rng.integers(-spread, spread + 1, (rows, columns, 1)) + np.array(color)
@@ -120,8 +140,14 @@ def _glass(mood: Mood, rng: np.random.Generator) -> tuple[RGB, int]:
 
 
 def _window(
-    draw: _Facade, middle: float, bottom: float, size: tuple[float, float], trim: RGB, mood: Mood,
-    rng: np.random.Generator, arched: bool,
+    draw: _Facade,
+    middle: float,
+    bottom: float,
+    size: tuple[float, float],
+    trim: RGB,
+    mood: Mood,
+    rng: np.random.Generator,
+    arched: bool,
 ) -> None:
     left, right, top = middle - size[0] / 2, middle + size[0] / 2, bottom - size[1]
     pane, alpha = _glass(mood, rng)
@@ -150,8 +176,13 @@ def _door(draw: _Facade, middle: float, bottom: float, color: RGB, trim: RGB) ->
 
 
 def _shop(
-    draw: _Facade, length: float, bottom: float, floor: float, mood: Mood,
-    look: np.random.Generator, rng: np.random.Generator,
+    draw: _Facade,
+    length: float,
+    bottom: float,
+    floor: float,
+    mood: Mood,
+    look: np.random.Generator,
+    rng: np.random.Generator,
 ) -> None:
     awning = _AWNINGS[int(look.integers(len(_AWNINGS)))]
     draw.box(0, bottom - floor, length, bottom, _dim(awning, 0.45))
@@ -164,13 +195,24 @@ def _shop(
         pane, alpha = ((255, 220, 156), 0) if lit else (dark, 255)
         draw.box(left, bottom - 2.5, right, bottom - 0.4, pane, alpha)
         draw.box(left, bottom - 1.1, right, bottom - 0.4, _dim(pane, 0.72), alpha)
-        draw.box(left + (right - left) * 0.1, bottom - 2.5, left + (right - left) * 0.3,
-                 bottom - 1.1, _dim(pane, 1.2), alpha)
+        draw.box(
+            left + (right - left) * 0.1,
+            bottom - 2.5,
+            left + (right - left) * 0.3,
+            bottom - 1.1,
+            _dim(pane, 1.2),
+            alpha,
+        )
     stripes = max(2, int(length / 0.45))
     for index in range(stripes):
         color = awning if index % 2 else (240, 234, 222)
-        draw.box(index * length / stripes, bottom - 2.95, (index + 1) * length / stripes,
-                 bottom - 2.3, color)
+        draw.box(
+            index * length / stripes,
+            bottom - 2.95,
+            (index + 1) * length / stripes,
+            bottom - 2.3,
+            color,
+        )
     draw.box(0.2, bottom - floor + 0.05, length - 0.2, bottom - 2.95, _dim(awning, 0.75))
 
 

@@ -18,8 +18,10 @@ from .textures import fraction, grain_tile, patch_tile, sine, vector
 _ROADS: list[RGB] = [(92, 92, 98), (104, 103, 106), (80, 82, 90)]
 _PAVEMENTS: list[RGB] = [(178, 172, 162), (190, 178, 160), (168, 164, 166), (186, 164, 146)]
 _GRASSES: list[list[RGB]] = [
-    [(108, 164, 66), (122, 172, 74)], [(92, 146, 58), (112, 152, 62)],
-    [(130, 146, 68), (142, 142, 74)], [(146, 158, 122), (132, 146, 104)],
+    [(108, 164, 66), (122, 172, 74)],
+    [(92, 146, 58), (112, 152, 62)],
+    [(130, 146, 68), (142, 142, 74)],
+    [(146, 158, 122), (132, 146, 104)],
 ]
 
 Field = NDArray[np.float32]
@@ -36,7 +38,7 @@ def paint_ground(
     rows = np.arange(top, canvas.height_px, dtype=np.float32) + 0.5
     depth = camera.focal_px * camera.height_m / np.maximum(rows - camera.horizon_px, 0.25)
     depth = depth.astype(np.float32)[:, None]
-    x = ((np.arange(canvas.width_px, dtype=np.float32) + 0.5) - camera.center_x_px)
+    x = (np.arange(canvas.width_px, dtype=np.float32) + 0.5) - camera.center_x_px
     x = (x / np.float32(camera.focal_px))[None, :] * depth
     u, v = _street(plan, x, depth)
     kind = _strips(plan, u, v, depth)
@@ -103,7 +105,12 @@ def _materials(mood: Mood, rng: np.random.Generator) -> tuple[Field, Field]:
 
 
 def _texture(
-    u: Field, v: Field, depth: Field, kind: NDArray[np.uint8], amounts: Field, height_px: int,
+    u: Field,
+    v: Field,
+    depth: Field,
+    kind: NDArray[np.uint8],
+    amounts: Field,
+    height_px: int,
     rng: np.random.Generator,
 ) -> Field:
     """Returns the ground's brightness factor from fine grain (near) and soft patches."""
@@ -160,9 +167,7 @@ def _mark_road(u: Field, v: Field, kind: NDArray[np.uint8], plan: Plan) -> NDArr
     return material
 
 
-def reflect_in_water(
-    canvas: Canvas, camera: Camera, mood: Mood, rng: np.random.Generator
-) -> None:
+def reflect_in_water(canvas: Canvas, camera: Camera, mood: Mood, rng: np.random.Generator) -> None:
     """Lets the water mirror what already stands on the canvas above the horizon, in ripples."""
     top = max(0, math.ceil(camera.horizon_px))
     water = np.asarray(canvas.label)[top:] == WATER + 1
@@ -180,8 +185,9 @@ def reflect_in_water(
     x = (columns - camera.center_x_px) / camera.focal_px
     x = x.astype(np.float32) * depth
     tile = patch_tile(rng)
-    wave = tile[(depth * np.float32(60)).astype(np.int32) & 255,
-                (x * np.float32(11)).astype(np.int32) & 255]
+    wave = tile[
+        (depth * np.float32(60)).astype(np.int32) & 255, (x * np.float32(11)).astype(np.int32) & 255
+    ]
     wave += 0.6 * sine(depth * np.float32(0.33) + x * np.float32(0.03) + wave * 0.3)
     shift = rows * (0.16 * wave) + wave * np.float32(height * 0.006)
     source_y = np.clip(camera.horizon_px - rows * np.float32(0.9) + shift, 0, top - 1)
@@ -226,6 +232,7 @@ class Shadows:
         color = canvas.color.crop(area)
         table = [
             round(value * (1 - mood.shadow * channel))
-            for channel in (1.0, 0.94, 0.84) for value in range(256)
+            for channel in (1.0, 0.94, 0.84)
+            for value in range(256)
         ]
         canvas.color.paste(color.point(table), (0, top), mask)

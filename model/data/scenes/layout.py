@@ -31,16 +31,48 @@ Range = tuple[float, float]
 
 # How many of each kind to try for, by scene type.
 _COUNTS: dict[str, dict[int, tuple[int, int]]] = {
-    "city": {CAR: (2, 4), LAMP: (1, 2), SIGN: (1, 2), BICYCLE: (1, 2), PERSON: (2, 4),
-             TREE: (0, 3)},
-    "suburb": {CAR: (1, 3), LAMP: (1, 2), SIGN: (1, 2), BICYCLE: (1, 2), PERSON: (1, 3),
-               TREE: (3, 6)},
-    "park": {BOAT: (1, 3), LAMP: (1, 2), SIGN: (0, 1), BICYCLE: (1, 2), PERSON: (2, 4),
-             TREE: (3, 6)},
-    "harbour": {BOAT: (2, 4), CAR: (0, 2), LAMP: (1, 3), SIGN: (0, 2), BICYCLE: (0, 2),
-                PERSON: (2, 4), TREE: (0, 2)},
-    "country": {BOAT: (1, 2), CAR: (1, 3), SIGN: (1, 2), LAMP: (0, 1), BICYCLE: (0, 2),
-                PERSON: (1, 2), TREE: (4, 7)},
+    "city": {
+        CAR: (2, 4),
+        LAMP: (1, 2),
+        SIGN: (1, 2),
+        BICYCLE: (1, 2),
+        PERSON: (2, 4),
+        TREE: (0, 3),
+    },
+    "suburb": {
+        CAR: (1, 3),
+        LAMP: (1, 2),
+        SIGN: (1, 2),
+        BICYCLE: (1, 2),
+        PERSON: (1, 3),
+        TREE: (3, 6),
+    },
+    "park": {
+        BOAT: (1, 3),
+        LAMP: (1, 2),
+        SIGN: (0, 1),
+        BICYCLE: (1, 2),
+        PERSON: (2, 4),
+        TREE: (3, 6),
+    },
+    "harbour": {
+        BOAT: (2, 4),
+        CAR: (0, 2),
+        LAMP: (1, 3),
+        SIGN: (0, 2),
+        BICYCLE: (0, 2),
+        PERSON: (2, 4),
+        TREE: (0, 2),
+    },
+    "country": {
+        BOAT: (1, 2),
+        CAR: (1, 3),
+        SIGN: (1, 2),
+        LAMP: (0, 1),
+        BICYCLE: (0, 2),
+        PERSON: (1, 2),
+        TREE: (4, 7),
+    },
 }
 
 
@@ -60,18 +92,33 @@ class _Site:
         self.plan.edges_m, self.plan.strips = edges, strips
 
     def row(
-        self, u: float, side: int, v_range: Range, heights: Range, styles: dict[str, float],
-        gaps: Range, roofs: dict[str, float], widths: Range = (7.0, 14.0),
+        self,
+        u: float,
+        side: int,
+        v_range: Range,
+        heights: Range,
+        styles: dict[str, float],
+        gaps: Range,
+        roofs: dict[str, float],
+        widths: Range = (7.0, 14.0),
     ) -> None:
         """Lines buildings up along the street."""
         v = v_range[0]
         while v < v_range[1]:
             wide = float(self.rng.uniform(*widths))
-            self.plan.buildings.append(Building(
-                u + side * float(self.rng.uniform(0, gaps[1] * 0.2)), side, v, v + wide,
-                float(self.rng.uniform(*heights)), float(self.rng.uniform(8, 11)),
-                pick(self.rng, styles), pick(self.rng, roofs), int(self.rng.integers(1 << 30)),
-            ))
+            self.plan.buildings.append(
+                Building(
+                    u + side * float(self.rng.uniform(0, gaps[1] * 0.2)),
+                    side,
+                    v,
+                    v + wide,
+                    float(self.rng.uniform(*heights)),
+                    float(self.rng.uniform(8, 11)),
+                    pick(self.rng, styles),
+                    pick(self.rng, roofs),
+                    int(self.rng.integers(1 << 30)),
+                )
+            )
             v += wide + float(self.rng.uniform(*gaps))
 
 
@@ -82,7 +129,7 @@ def make_plan(seed: int, aspect: float, mood: Mood) -> Plan:
     across = kind in ("city", "suburb", "harbour", "park") and rng.random() < 0.26
     yaw = float(-1.5708 + rng.uniform(-0.16, 0.16)) if across else float(rng.uniform(-0.24, 0.24))
     view = View(
-        focal=float(rng.uniform(0.95, 1.25)) * min(1.0, aspect ** 0.5),
+        focal=float(rng.uniform(0.95, 1.25)) * min(1.0, aspect**0.5),
         horizon=float(rng.uniform(0.38, 0.52)),
         center_x=float(rng.uniform(0.36, 0.64)),
         height_m=float(rng.uniform(1.7, 3.2)),
@@ -157,8 +204,9 @@ def _sides(site: _Site, across: bool, green: int, canal: bool, garden: float) ->
         if across and side < 0:
             continue
         if side == green:
-            site.lawns.append((edge + side * 3, edge + side * 14) if side > 0
-                              else (edge - 14, edge - 3))
+            site.lawns.append(
+                (edge + side * 3, edge + side * 14) if side > 0 else (edge - 14, edge - 3)
+            )
             site.plan.treeline = 0.1
             continue
         u = edge + side * garden
@@ -173,14 +221,27 @@ def _houses(site: _Site, u: float, side: int, v_range: Range, city: bool) -> Non
     rng = site.rng
     if city:
         tall = float(rng.uniform(9, 15))
-        site.row(u, side, v_range, (tall * 0.7, tall * 1.25),
-                 {"plaster": 0.4, "brick": 0.3, "stone": 0.15, "modern": 0.15}, (0.0, 0.0),
-                 {"flat": 0.55, "pitched": 0.45})
+        site.row(
+            u,
+            side,
+            v_range,
+            (tall * 0.7, tall * 1.25),
+            {"plaster": 0.4, "brick": 0.3, "stone": 0.15, "modern": 0.15},
+            (0.0, 0.0),
+            {"flat": 0.55, "pitched": 0.45},
+        )
     else:
         start = v_range[0] + float(rng.uniform(0, 6))
-        site.row(u, side, (start, v_range[1]), (4.2, 6.4),
-                 {"plaster": 0.35, "brick": 0.3, "wood": 0.35}, (3.0, 9.0),
-                 {"pitched": 0.9, "flat": 0.1}, (8.0, 13.0))
+        site.row(
+            u,
+            side,
+            (start, v_range[1]),
+            (4.2, 6.4),
+            {"plaster": 0.35, "brick": 0.3, "wood": 0.35},
+            (3.0, 9.0),
+            {"pitched": 0.9, "flat": 0.1},
+            (8.0, 13.0),
+        )
 
 
 def _ranges(rng: np.random.Generator, tall: float) -> tuple[float, ...]:
@@ -247,6 +308,7 @@ def _mirror(
     site: _Site, edges: list[float], strips: list[int], lanes: list[tuple[float, int]], side: int
 ) -> None:
     """Puts the strips into the plan, mirrored for a shore on the left."""
+
     def flip(pair: Range) -> Range:
         return (-pair[1], -pair[0]) if side < 0 else pair
 
@@ -268,8 +330,15 @@ def _far_bank(site: _Site, across: bool, u: float) -> None:
     if rng.random() > chance or not across:
         return
     start = float(rng.uniform(-60, -20))
-    site.row(u + 2, 1, (start, start + float(rng.uniform(30, 90))), (5, 12),
-             {"plaster": 0.5, "brick": 0.3, "wood": 0.2}, (0.0, 2.0), {"pitched": 1.0})
+    site.row(
+        u + 2,
+        1,
+        (start, start + float(rng.uniform(30, 90))),
+        (5, 12),
+        {"plaster": 0.5, "brick": 0.3, "wood": 0.2},
+        (0.0, 2.0),
+        {"pitched": 1.0},
+    )
 
 
 def _country(site: _Site) -> None:
@@ -304,8 +373,16 @@ def _country(site: _Site) -> None:
     if rng.random() < 0.55:
         side = -1 if WATER in strips[2:] else 1
         u = (right + float(rng.uniform(6, 14))) if side > 0 else left - float(rng.uniform(6, 14))
-        site.row(u, side, (20.0, float(rng.uniform(30, 60))), (4.2, 6),
-                 {"wood": 0.6, "plaster": 0.4}, (8.0, 20.0), {"pitched": 1.0}, (9.0, 14.0))
+        site.row(
+            u,
+            side,
+            (20.0, float(rng.uniform(30, 60))),
+            (4.2, 6),
+            {"wood": 0.6, "plaster": 0.4},
+            (8.0, 20.0),
+            {"pitched": 1.0},
+            (9.0, 14.0),
+        )
 
 
 def _populate(site: _Site) -> None:
@@ -326,11 +403,20 @@ def _add_boat(site: _Site, placer: Placer, near: float) -> None:
     place = _one(site, site.waters)
     if place:
         variant = pick(site.rng, {"sail": 0.4, "motor": 0.3, "fishing": 0.18, "row": 0.12})
-        long = float(site.rng.uniform(*{"sail": (4.5, 6.5), "motor": (4.0, 6.0),
-                                        "fishing": (5.0, 7.5), "row": (3.4, 4.2)}[variant]))
+        long = float(
+            site.rng.uniform(
+                *{
+                    "sail": (4.5, 6.5),
+                    "motor": (4.0, 6.0),
+                    "fishing": (5.0, 7.5),
+                    "row": (3.4, 4.2),
+                }[variant]
+            )
+        )
         tall = {"sail": 1.25, "motor": 0.32, "fishing": 0.57, "row": 0.17}[variant] * long
-        placer.place(BOAT, place, (max(9.0, near), 60.0), (long, tall), variant,
-                     min_tall=0.03, max_tall=0.6)
+        placer.place(
+            BOAT, place, (max(9.0, near), 60.0), (long, tall), variant, min_tall=0.03, max_tall=0.6
+        )
 
 
 def _add_car(site: _Site, placer: Placer, near: float) -> None:
@@ -338,23 +424,38 @@ def _add_car(site: _Site, placer: Placer, near: float) -> None:
         u, heading = site.lanes[int(site.rng.integers(len(site.lanes)))]
         variant = pick(site.rng, {"sedan": 0.32, "hatch": 0.32, "suv": 0.22, "van": 0.14})
         wide = 2.6 if abs(site.plan.frame.cos) > 0.5 else 4.3
-        placer.place(CAR, (u - 0.25, u + 0.25), (max(6.5, near + 1.5), 34.0),
-                     (wide, CAR_HEIGHT_M[variant]), variant, float(heading), max_tall=0.42)
+        placer.place(
+            CAR,
+            (u - 0.25, u + 0.25),
+            (max(6.5, near + 1.5), 34.0),
+            (wide, CAR_HEIGHT_M[variant]),
+            variant,
+            float(heading),
+            max_tall=0.42,
+        )
 
 
 def _add_lamp(site: _Site, placer: Placer, near: float) -> None:
     u = site.posts[int(site.rng.integers(len(site.posts)))]
     variant = pick(site.rng, {"arm": 0.4, "globe": 0.25, "lantern": 0.35})
     tall = float(site.rng.uniform(4.2, 5.6) if variant == "arm" else site.rng.uniform(3.2, 4.2))
-    placer.place(LAMP, (u, u), (max(6.0, near), 24.0), (1.0, tall), variant, min_tall=0.13,
-                 max_tall=0.78)
+    placer.place(
+        LAMP, (u, u), (max(6.0, near), 24.0), (1.0, tall), variant, min_tall=0.13, max_tall=0.78
+    )
 
 
 def _add_sign(site: _Site, placer: Placer, near: float) -> None:
     u = site.posts[int(site.rng.integers(len(site.posts)))]
     variant = SIGN_VARIANTS[int(site.rng.integers(len(SIGN_VARIANTS)))]
-    placer.place(SIGN, (u - 0.1, u + 0.1), (max(5.0, near), 17.0),
-                 (1.0, float(site.rng.uniform(2.3, 3.0))), variant, min_tall=0.12, max_tall=0.66)
+    placer.place(
+        SIGN,
+        (u - 0.1, u + 0.1),
+        (max(5.0, near), 17.0),
+        (1.0, float(site.rng.uniform(2.3, 3.0))),
+        variant,
+        min_tall=0.12,
+        max_tall=0.66,
+    )
 
 
 def _add_bicycle(site: _Site, placer: Placer, near: float) -> None:
@@ -364,8 +465,15 @@ def _add_bicycle(site: _Site, placer: Placer, near: float) -> None:
         ridden = place in lanes or site.rng.random() < 0.2
         variant = "ridden" if ridden else "parked"
         tall = 1.85 if variant == "ridden" else 1.1
-        placer.place(BICYCLE, place, (max(4.5, near), 14.0), (1.8, tall), variant,
-                     min_tall=0.07, max_tall=0.5)
+        placer.place(
+            BICYCLE,
+            place,
+            (max(4.5, near), 14.0),
+            (1.8, tall),
+            variant,
+            min_tall=0.07,
+            max_tall=0.5,
+        )
 
 
 def _add_person(site: _Site, placer: Placer, near: float) -> None:
@@ -373,9 +481,15 @@ def _add_person(site: _Site, placer: Placer, near: float) -> None:
     place = _one(site, [*site.walks, *site.walks, *lawns])
     if place:
         variant = "walk" if site.rng.random() < 0.7 else "stand"
-        placer.place(PERSON, place, (max(4.2, near), 19.0),
-                     (0.75, float(site.rng.uniform(1.55, 1.88))), variant, min_tall=0.085,
-                     max_tall=0.55)
+        placer.place(
+            PERSON,
+            place,
+            (max(4.2, near), 19.0),
+            (0.75, float(site.rng.uniform(1.55, 1.88))),
+            variant,
+            min_tall=0.085,
+            max_tall=0.55,
+        )
 
 
 def _add_tree(site: _Site, placer: Placer, near: float) -> None:
@@ -386,11 +500,33 @@ def _add_tree(site: _Site, placer: Placer, near: float) -> None:
         place = (u - 0.05, u + 0.05)
     if place:
         variant = pick(site.rng, {"round": 0.55, "poplar": 0.13, "conifer": 0.18, "bush": 0.14})
-        tall = float(site.rng.uniform(*{"round": (4.5, 7.5), "poplar": (6.0, 9.0),
-                                        "conifer": (4.5, 8.5), "bush": (0.9, 1.5)}[variant]))
-        placer.place(TREE, place, (max(7.0, near), 45.0), (tall * WIDTH_PER_HEIGHT[variant], tall),
-                     variant, min_tall=0.06, max_tall=1.0)
+        tall = float(
+            site.rng.uniform(
+                *{
+                    "round": (4.5, 7.5),
+                    "poplar": (6.0, 9.0),
+                    "conifer": (4.5, 8.5),
+                    "bush": (0.9, 1.5),
+                }[variant]
+            )
+        )
+        placer.place(
+            TREE,
+            place,
+            (max(7.0, near), 45.0),
+            (tall * WIDTH_PER_HEIGHT[variant], tall),
+            variant,
+            min_tall=0.06,
+            max_tall=1.0,
+        )
 
 
-_ADDERS = {BOAT: _add_boat, CAR: _add_car, LAMP: _add_lamp, SIGN: _add_sign,
-           BICYCLE: _add_bicycle, PERSON: _add_person, TREE: _add_tree}
+_ADDERS = {
+    BOAT: _add_boat,
+    CAR: _add_car,
+    LAMP: _add_lamp,
+    SIGN: _add_sign,
+    BICYCLE: _add_bicycle,
+    PERSON: _add_person,
+    TREE: _add_tree,
+}

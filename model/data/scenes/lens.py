@@ -12,7 +12,9 @@ from .textures import vector
 
 
 def develop(
-    picture: NDArray[np.uint8], glows: list[tuple[Point2, float]], mood: Mood,
+    picture: NDArray[np.uint8],
+    glows: list[tuple[Point2, float]],
+    mood: Mood,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """Returns the (H, W, 3) uint8 picture as a camera records it.

@@ -20,9 +20,15 @@ class Placer:
         self._boxes: list[tuple[Box, float, int]] = []
 
     def place(
-        self, kind: int, u_range_m: tuple[float, float], z_range_m: tuple[float, float],
-        size_m: tuple[float, float], variant: str, heading: float | None = None,
-        min_tall: float = 0.05, max_tall: float = 0.75,
+        self,
+        kind: int,
+        u_range_m: tuple[float, float],
+        z_range_m: tuple[float, float],
+        size_m: tuple[float, float],
+        variant: str,
+        heading: float | None = None,
+        min_tall: float = 0.05,
+        max_tall: float = 0.75,
     ) -> Item | None:
         """Adds an item of (width, height) `size_m`; returns it, or None where none fits.
 
@@ -51,8 +57,7 @@ class Placer:
             turned = yaw + (0.0 if (heading or 1.0) > 0 else 3.14159265)
             if self.plan.frame.bend_per_m:
                 turned += 2 * self.plan.frame.bend_per_m * min(max(v, 0), 90)
-            item = Item(kind, u, v, x, z, turned, *size_m, variant,
-                        int(self.rng.integers(1 << 30)))
+            item = Item(kind, u, v, x, z, turned, *size_m, variant, int(self.rng.integers(1 << 30)))
             self.plan.items.append(item)
             self._boxes.append((box, z, kind))
             return item

@@ -22,8 +22,12 @@ class View:
     def camera(self, height_px: int, width_px: int) -> Camera:
         """Returns the camera for a canvas."""
         return Camera(
-            width_px, height_px, self.focal * height_px, self.center_x * width_px,
-            self.horizon * height_px, self.height_m,
+            width_px,
+            height_px,
+            self.focal * height_px,
+            self.center_x * width_px,
+            self.horizon * height_px,
+            self.height_m,
         )
 
 

@@ -117,16 +117,29 @@ def _cast_shadow(shadows: Shadows, camera: Camera, item: Item, mood: Mood) -> No
         shadows.add(ground(flat), 255)
     elif item.kind == TREE:
         wide = item.width_m * 0.42
-        shadows.add(ground([(x - .15, z), (x + .15, z), (x + .15 + dx * h * .5, z + dz * h * .5),
-                            (x - .15 + dx * h * .5, z + dz * h * .5)]), 220)
-        crown = ellipse(x + dx * h * .62, z + dz * h * .62, wide + abs(dx) * h * .18, wide)
+        shadows.add(
+            ground(
+                [
+                    (x - 0.15, z),
+                    (x + 0.15, z),
+                    (x + 0.15 + dx * h * 0.5, z + dz * h * 0.5),
+                    (x - 0.15 + dx * h * 0.5, z + dz * h * 0.5),
+                ]
+            ),
+            220,
+        )
+        crown = ellipse(x + dx * h * 0.62, z + dz * h * 0.62, wide + abs(dx) * h * 0.18, wide)
         shadows.add(crown, 220)
         shadows.add(ellipse(x, z, wide * 0.4, wide * 0.2), 140)
     elif item.kind != BOAT:
         half = {PERSON: 0.2, BICYCLE: 0.1, LAMP: 0.07, SIGN: 0.06}[item.kind]
         end = (x + dx * h, z + dz * h)
-        shadows.add(ground([(x - half, z), (x + half, z), (end[0] + half, end[1]),
-                            (end[0] - half, end[1])]), 215)
+        shadows.add(
+            ground(
+                [(x - half, z), (x + half, z), (end[0] + half, end[1]), (end[0] - half, end[1])]
+            ),
+            215,
+        )
         wide = 0.75 if item.kind == BICYCLE else half * 1.5
         shadows.add(ellipse(x, z, wide, half * 1.1), 235)
 
@@ -138,10 +151,14 @@ def _hull(points: list[Point2]) -> list[Point2]:
     def half(sequence: list[Point2]) -> list[Point2]:
         chain: list[Point2] = []
         for p in sequence:
-            while len(chain) > 1 and (
-                (chain[-1][0] - chain[-2][0]) * (p[1] - chain[-2][1])
-                - (chain[-1][1] - chain[-2][1]) * (p[0] - chain[-2][0])
-            ) <= 0:
+            while (
+                len(chain) > 1
+                and (
+                    (chain[-1][0] - chain[-2][0]) * (p[1] - chain[-2][1])
+                    - (chain[-1][1] - chain[-2][1]) * (p[0] - chain[-2][0])
+                )
+                <= 0
+            ):
                 chain.pop()
             chain.append(p)
         return chain[:-1]
@@ -242,7 +259,9 @@ def _draw_bicycle(
 
 
 def _example(
-    image: NDArray[np.uint8], label: NDArray[np.uint8], kinds: dict[int, int],
+    image: NDArray[np.uint8],
+    label: NDArray[np.uint8],
+    kinds: dict[int, int],
     areas: dict[int, int],
 ) -> Example:
     """Returns the example, with things that can hardly be seen left unlabelled."""

@@ -88,8 +88,10 @@ def _blobs(shape: str, rng: np.random.Generator) -> list[tuple[float, float, flo
             for k in range(8)
         ]
     if shape == "poplar":
-        return [(0.5 + rng.uniform(-0.1, 0.1), 0.14 + 0.62 * k / 7,
-                 0.24 + 0.14 * (k % 7 > 1), 0.13) for k in range(8)]
+        return [
+            (0.5 + rng.uniform(-0.1, 0.1), 0.14 + 0.62 * k / 7, 0.24 + 0.14 * (k % 7 > 1), 0.13)
+            for k in range(8)
+        ]
     if shape == "bush":
         return [(x, 0.62 - rng.uniform(0, 0.14), 0.2, 0.34) for x in (0.2, 0.4, 0.6, 0.8)]
     blobs = [(0.5, 0.34, 0.32, 0.26)]
@@ -129,11 +131,17 @@ def _trunk(
     if shape != "bush":
         half = width * (0.045 if shape == "round" else 0.055)
         middle = width / 2
-        draw.polygon([
-            (middle - half * 1.5, height), (middle - half, height * 0.8),
-            (middle - half * 0.5, height * 0.4), (middle + half * 0.5, height * 0.4),
-            (middle + half, height * 0.8), (middle + half * 1.5, height),
-        ], fill=255)
+        draw.polygon(
+            [
+                (middle - half * 1.5, height),
+                (middle - half, height * 0.8),
+                (middle - half * 0.5, height * 0.4),
+                (middle + half * 0.5, height * 0.4),
+                (middle + half, height * 0.8),
+                (middle + half * 1.5, height),
+            ],
+            fill=255,
+        )
         if shape == "round":
             for side in (-1, 1):
                 end = (middle + side * width * 0.24, height * 0.42)
@@ -162,7 +170,7 @@ def paint_treeline(
     leaves = _LEAVES[mood.season]
     colors = [vector(leaves[int(rng.integers(len(leaves)))]) * np.float32(0.85) for _ in "ab"]
     mix = np.clip((np.roll(outline, shape[1] // 3) - 0.4) * 5, 0, 1)[None, :, None]
-    color = (colors[0] + (colors[1] - colors[0]) * mix)
+    color = colors[0] + (colors[1] - colors[0]) * mix
     color = color * (0.75 + 0.9 * (noise - 0.5) - 0.5 * body + 0.1)[..., None]
     color = color * vector(mood.light)
     fog = np.float32(min(0.62, 0.16 + mood.haze_per_m * 26))

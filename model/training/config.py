@@ -1,0 +1,153 @@
+"""A training run as one frozen value."""
+
+import importlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from model.config import (
+    ArchitectureConfig,
+    Frozen,
+    PositiveInt,
+    PostprocessingConfig,
+    PreprocessingConfig,
+    Taxonomy,
+)
+from model.data.augment import AugmentConfig
+from model.errors import InvalidParameterError
+from model.training.criterion import CriterionConfig
+from model.training.optimizer import OptimizerConfig
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class SceneData(Frozen):
+    """Drawn scenes as training data.
+
+    Attributes:
+        first_seed: of the first scene.
+        count: number of scenes.
+        hw: height and width of a scene, in pixels.
+        cache_dir: folder that keeps drawn scenes.
+    """
+
+    first_seed: int = Field(default=0, ge=0)
+    count: PositiveInt = 6000
+    hw: tuple[PositiveInt, PositiveInt] = (256, 384)
+    cache_dir: str = "runs/cache"
+
+
+class TrainConfig(Frozen):
+    """Everything that determines a run's result, and how often it reports.
+
+    Attributes:
+        name: of the preset.
+        architecture: the network.
+        taxonomy: its classes.
+        preprocessing: numbers that training normalises with and the artifact will carry.
+        postprocessing: answer defaults that the artifact will carry.
+        data: what to learn from.
+        augmentation: how crops are drawn from it.
+        criterion: what to minimise.
+        optimizer: how.
+        steps: optimizer steps of the whole run.
+        batch: pictures of one forward pass of one process.
+        accumulate: forward passes per optimizer step.
+        seed: of initial weights, order, augmentation and sampling.
+        precision: `bfloat16` runs the network (not matching and losses) under autocast.
+        ema_decay: of the running average of the weights that the artifact takes; None takes the
+            last weights.
+        workers: processes that prepare pictures; the result does not depend on it.
+        log_every_steps: steps per line of the log.
+        checkpoint_every_s: seconds between checkpoints.
+        evaluation_scenes: unseen scenes that the finished weights are scored on.
+    """
+
+    name: str
+    architecture: ArchitectureConfig
+    taxonomy: Taxonomy
+    preprocessing: PreprocessingConfig = PreprocessingConfig()
+    postprocessing: PostprocessingConfig = PostprocessingConfig()
+    data: SceneData = SceneData()
+    augmentation: AugmentConfig = AugmentConfig()
+    criterion: CriterionConfig = CriterionConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    steps: PositiveInt
+    batch: PositiveInt = 16
+    accumulate: PositiveInt = 1
+    seed: int = Field(default=0, ge=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    workers: int = Field(default=1, ge=0)
+    log_every_steps: PositiveInt = 20
+    checkpoint_every_s: float = Field(default=180.0, ge=0)
+    evaluation_scenes: PositiveInt = 200
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainConfig":
+        named = len(self.taxonomy.classes)
+        if named != self.architecture.num_classes:
+            raise ValueError(
+                f"expected {self.architecture.num_classes} classes in the taxonomy, got {named}"
+            )
+        return self
+
+
+def preset_names() -> list[str]:
+    """Names that `load_preset` takes."""
+    return sorted(path.stem for path in PRESETS.glob("*.py") if path.stem != "__init__")
+
+
+def load_preset(name: str) -> TrainConfig:
+    """The preset of that name.
+
+    Raises:
+        InvalidParameterError: there is none.
+    """
+    if name not in preset_names():
+        raise InvalidParameterError(
+            f"expected a preset among {', '.join(preset_names())}, got {name!r}"
+        )
+    config = importlib.import_module(f"model.training.presets.{name}").CONFIG
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
+    """A copy with some values replaced.
+
+    Args:
+        config: to start from.
+        assignments: `key=value` each; the key may be dotted (`optimizer.learning_rate=1e-3`), the
+            value is JSON or else a plain string.
+
+    Raises:
+        InvalidParameterError: no such key, or a value that its field refuses.
+    """
+    data = config.model_dump()
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise InvalidParameterError(f"expected key=value, got {assignment!r}")
+        *parents, last = key.split(".")
+        place: Any = data
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            raise InvalidParameterError(f"expected a key of the training settings, got {key!r}")
+        place[last] = _parse(value)
+    try:
+        return TrainConfig.model_validate(data)
+    except ValidationError as error:
+        parts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InvalidParameterError("; ".join(parts)) from error
+
+
+def _parse(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value

@@ -1,0 +1,142 @@
+"""Which query answers for which target: the cheapest one-to-one assignment, per layer and picture.
+
+Source: arXiv 2107.06278, section 3.2 (bipartite matching on class probability and masks); the
+costs' weights are those of section 4.1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from model.data.collate import Target
+from model.errors import TrainingError
+from model.training.losses import FOCAL_ALPHA, LossWeights
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """R matched (query, target) pairs of all layers and pictures, in ascending (layer, image).
+
+    Attributes:
+        layer, image, query: (R,) int64 indices.
+        target: (R,) int64 index into the targets of all pictures, concatenated.
+    """
+
+    layer: Tensor
+    image: Tensor
+    query: Tensor
+    target: Tensor
+
+
+def match(
+    class_logits: Tensor,
+    mask_logits: Tensor,
+    targets: Sequence[Target],
+    weights: LossWeights,
+    valid: Tensor | None = None,
+    every: int = 1,
+) -> Matches:
+    """Assign targets to queries at the resolution of the predicted masks.
+
+    Pictures with more targets than queries keep the Q cheapest pairs. One copy to the host serves
+    all layers and pictures.
+
+    Args:
+        class_logits: (L, B, Q, K+1) of L decoder layers.
+        mask_logits: (L, B, Q, h, w).
+        targets: of B pictures; masks (N, H, W) with the padded size H, W of the input.
+        weights: of the three costs.
+        valid: (B, H, W) bool, pixels that count; None counts all, padding as background.
+        every: compare only every so many-th row and column of the predicted masks.
+
+    Raises:
+        TrainingError: a picture's costs hold no finite number.
+    """
+    costs = pair_costs(class_logits, mask_logits, targets, weights, valid, every)
+    counts = [len(t.labels) for t in targets]
+    starts = np.cumsum([0, *counts])
+    pairs = []
+    for layer, cost_of_layer in enumerate(costs.cpu().numpy()):
+        for image, count in enumerate(counts):
+            query, target = linear_sum_assignment(_finite(cost_of_layer[image, :, :count]))
+            where = np.broadcast_to([[layer], [image]], (2, len(query)))
+            pairs.append(np.concatenate([where, [query, starts[image] + target]]))
+    flat = torch.from_numpy(np.concatenate(pairs, axis=1).astype(np.int64))
+    return Matches(*flat.to(class_logits.device))
+
+
+@torch.no_grad()
+def pair_costs(
+    class_logits: Tensor,
+    mask_logits: Tensor,
+    targets: Sequence[Target],
+    weights: LossWeights,
+    valid: Tensor | None = None,
+    every: int = 1,
+) -> Tensor:
+    """Price every (query, target) pair; arguments as of `match`.
+
+    Focal and dice terms are two matrix products over the pixels, because both are linear in the
+    target: focal = mean(negative) + (positive - negative) . target.
+
+    Returns:
+        (L, B, Q, N) float32, N the largest number of targets; columns beyond a picture's own
+        targets mean nothing.
+    """
+    layers, images, queries, *hw = mask_logits.shape
+    labels = pad_sequence([t.labels for t in targets], batch_first=True)  # (B, N)
+    masks = [shrink(t.masks, hw)[:, ::every, ::every].flatten(1) for t in targets]
+    truth = pad_sequence(masks, batch_first=True).float()  # (B, N, P)
+    logits = (
+        mask_logits[..., ::every, ::every].float().flatten(3).transpose(0, 1).flatten(1, 2)
+    )  # (B, L*Q, P)
+    counted = torch.ones_like(truth[:, :1]) if truth.shape[1] else logits.new_ones(images, 1, 1)
+    if valid is not None:
+        counted = shrink(valid, hw)[:, ::every, ::every].flatten(1)[:, None].float()  # (B, 1, P)
+        truth = truth * counted
+
+    probs = logits.sigmoid()
+    surprise = F.softplus(logits)  # -log(1 - p); -log(p) is surprise - logits
+    negative = (1 - FOCAL_ALPHA) * probs.square() * surprise * counted
+    positive = FOCAL_ALPHA * (1 - probs).square() * (surprise - logits) * counted
+    pixels = counted.expand(-1, -1, logits.shape[2]).sum(2, keepdim=True).clamp(min=1)
+    focal = (positive - negative) @ truth.mT + negative.sum(2, keepdim=True)
+    focal = focal / pixels  # (B, L*Q, N)
+    overlap = (probs * counted) @ truth.mT
+    sizes = (probs * counted).sum(2, keepdim=True) + truth.sum(2)[:, None]
+    dice = 1 - (2 * overlap + 1) / (sizes + 1)
+
+    index = labels[None, :, None].expand(layers, -1, queries, -1)
+    class_probs = class_logits.float().softmax(-1).gather(3, index)
+    mask_cost = weights.mask * focal + weights.dice * dice
+    mask_cost = mask_cost.view(images, layers, queries, -1).transpose(0, 1)
+    return mask_cost - weights.classification * class_probs
+
+
+def shrink(masks: Tensor, hw: Sequence[int]) -> Tensor:
+    """Nearest-neighbour reduction of (..., H, W) to `hw`: row i takes row floor(i * H / h)."""
+    rows, columns = (
+        torch.arange(small, device=masks.device) * large // small
+        for small, large in zip(hw, masks.shape[-2:], strict=True)
+    )
+    return masks[..., rows, :][..., columns]
+
+
+def _finite(costs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace what is not finite by a price worse than any other."""
+    finite = np.isfinite(costs)
+    if finite.all():
+        return costs
+    if not finite.any():
+        raise TrainingError(
+            "expected finite matching costs, got only NaN or infinity: the network's output has "
+            "diverged (a lower learning rate or float32 may help)"
+        )
+    return np.where(finite, costs, costs[finite].max() + 1)

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.data.example import Example, ExampleSegment
+from model.errors import DatasetError
+from model.evaluation.evaluate import class_map, evaluate
+from model.inference.segmenter import Segmenter
+from tests.fakes import FakeEngine, fake_artifact, paint
+
+BLOCKS = [[0, 2], [1, 3]]
+
+
+def painted(segmenter: Segmenter, labels: list[list[int]]) -> Example:
+    """A picture that the fake engine answers with `BLOCKS`, and `labels` as its truth."""
+    image = np.asarray(paint(segmenter.artifact, BLOCKS))
+    side = image.shape[0] // 2
+    ids = np.kron(np.array(labels, np.int32) + 1, np.ones((side, side), np.int32))
+    segments = tuple(ExampleSegment(c + 1, c) for c in sorted({c for row in labels for c in row}))
+    return Example(image, ids, segments)
+
+
+@pytest.fixture
+def segmenter(tmp_path: Path) -> Segmenter:
+    artifact = fake_artifact(tmp_path)
+    return Segmenter(artifact, FakeEngine())
+
+
+def test_right_answers_score_one(segmenter: Segmenter) -> None:
+    scores = evaluate(segmenter, [painted(segmenter, BLOCKS)] * 2)
+    assert scores.images == 2
+    assert all(value == pytest.approx(1) for value in scores.summary().values())
+    assert [row["class"] for row in scores.rows()] == list(scores.class_names)
+
+
+def test_a_wrong_class_lowers_its_rows_only(segmenter: Segmenter) -> None:
+    scores = evaluate(segmenter, [painted(segmenter, [[0, 2], [0, 3]])])
+    assert scores.panoptic is not None
+    assert scores.summary()["mIoU"] == pytest.approx((0.5 + 1 + 1) / 3)
+    rows = {row["class"]: row for row in scores.rows()}
+    first, second, third, fourth = scores.class_names
+    assert rows[first]["IoU"] == 0.5 and rows[second]["IoU"] == 0
+    assert rows[second]["PQ"] == 0 and rows[second]["ACC"] is None
+    assert rows[third]["PQ"] == rows[fourth]["PQ"] == 1
+
+
+def test_no_picture_is_refused(segmenter: Segmenter) -> None:
+    with pytest.raises(DatasetError, match="at least one picture"):
+        evaluate(segmenter, [])
+
+
+def test_an_unknown_class_is_refused() -> None:
+    example = Example(
+        np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), np.int32), (ExampleSegment(1, 9),)
+    )
+    with pytest.raises(DatasetError, match="class indices below 4, got 9"):
+        class_map(example, 4)

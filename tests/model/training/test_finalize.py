@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.artifact import CARD, load_artifact
+from model.data.example import Example
+from model.errors import CheckpointError
+from model.inference.segmenter import Segmenter
+from model.training import finalize as finalize_module
+from model.training.checkpoint import read_checkpoint
+from model.training.finalize import finalize, rounded
+from model.training.train import train
+from tests.model.training.pictures import Rectangles, tiny_config
+
+
+class TinyScenes(Rectangles):
+    """Stands in for unseen scenes, whose classes the tiny network does not know."""
+
+    def __init__(self, first_seed: int, count: int, hw: tuple[int, int]) -> None:
+        assert first_seed >= 1_000_000
+        super().__init__(count, (64, 96))
+
+    def __getitem__(self, index: int) -> Example:
+        return super().__getitem__(1000 + index)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    train(tiny_config(steps=2), Rectangles(), tmp_path / "run", log=lambda _: None)
+    return tmp_path / "run"
+
+
+def test_a_checkpoint_becomes_a_model_that_answers(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finalize_module, "SceneDataset", TinyScenes)
+    config = tiny_config(evaluation_scenes=2)
+    lines: list[str] = []
+    artifact = finalize(config, run_dir, tmp_path / "tiny", log=lines.append)
+    assert load_artifact(artifact.folder).manifest == artifact.manifest
+    assert artifact.find("onnx") and artifact.find("weights")
+    assert {"scenes-unseen/PQ", "scenes-unseen/mIoU"} <= set(artifact.manifest.scores)
+    assert artifact.manifest.licence == "Apache-2.0"
+    assert any("mIoU" in line for line in lines)
+    card = (artifact.folder / CARD).read_text()
+    assert "2 with 4 pictures" in card and "| red |" in card and "seeds 1000000 to 1000001" in card
+    with Segmenter.load(artifact) as segmenter:
+        answer = segmenter.segment(Rectangles()[0].image, mode="panoptic")
+    assert answer.hw == (64, 96)
+
+
+def test_the_average_is_taken_and_rounded(run_dir: Path) -> None:
+    checkpoint = read_checkpoint(run_dir)
+    weights = rounded(checkpoint["average"])
+    for name, value in weights.items():
+        assert value.is_contiguous()
+        if value.is_floating_point():
+            assert value.dtype == torch.float16
+            torch.testing.assert_close(
+                value.float(), checkpoint["average"][name], rtol=1e-3, atol=1e-6
+            )
+
+
+def test_without_a_checkpoint_there_is_nothing_to_finish(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        finalize(tiny_config(), tmp_path, tmp_path / "tiny", log=lambda _: None)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from model.artifact import CARD, WEIGHTS, Artifact, FileInfo, Manifest, save_manifest
@@ -16,6 +15,7 @@ from model.data.scene_dataset import SceneDataset, generator_hash
 from model.evaluation.evaluate import Scores, evaluate
 from model.export.to_onnx import export_onnx
 from model.inference.segmenter import Segmenter
+from model.network.load import save_weights
 from model.network.maskformer import build_network
 from model.training.checkpoint import read_checkpoint
 from model.training.config import TrainConfig
@@ -50,7 +50,7 @@ def finalize(
     weights = rounded(checkpoint["average"] or checkpoint["network"])
     build_network(config.architecture).load_state_dict(weights)  # refuses a foreign checkpoint
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / WEIGHTS)
+    save_weights(weights, folder / WEIGHTS)
     manifest = _manifest(config, checkpoint["step"], {})
     artifact = export_onnx(save_manifest(folder, manifest))
     log(f"exported {folder}; scoring on {config.evaluation_scenes} unseen scenes")

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import MalformedRequestError, UnsupportedMediaError
-from app.multipart import parse_multipart
+from app.multipart import Part, parse_multipart
+from app.validation import ECHO
 from model.errors import InvalidParameterError
 
 Fields = Sequence[tuple[str, str | float]]
 
 _ACCEPTED = "image/*, application/octet-stream, multipart/form-data or application/json"
-# Names a caller may read in an error are cut to this length.
-_ECHO = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,25 +44,31 @@ def read_body(content_type: str | None, body: bytes) -> Body:
         return _read_form(content_type or "", body)
     if media_type == "application/json":
         return _read_json(body)
-    raise UnsupportedMediaError(f"expected {_ACCEPTED}, got {media_type[:_ECHO]!r}")
+    raise UnsupportedMediaError(
+        f"expected the Content-Type {_ACCEPTED}, got {media_type[:ECHO]!r}; send a bare "
+        "picture with the header Content-Type: application/octet-stream"
+    )
 
 
 def _read_form(content_type: str, body: bytes) -> Body:
-    images: list[bytes] = []
-    fields: list[tuple[str, str]] = []
-    for part in parse_multipart(content_type, body):
-        if part.name == "image":
-            images.append(bytes(part.data))
-            continue
-        try:
-            fields.append((part.name, part.data.decode()))
-        except UnicodeDecodeError:
-            raise MalformedRequestError(
-                f"expected UTF-8 text in the field {part.name[:_ECHO]!r}, got other bytes"
-            ) from None
+    parts = parse_multipart(content_type, body)
+    images = [part.data for part in parts if part.name == "image"]
     if len(images) != 1:
-        raise InvalidParameterError(f"expected one field `image`, got {len(images)}")
-    return Body(images[0], fields)
+        names = ", ".join(repr(part.name[:ECHO]) for part in parts[:9])
+        raise InvalidParameterError(
+            f"expected one field `image`, got {len(images)} among the fields: {names or 'none'}"
+        )
+    fields = [(part.name, _text(part)) for part in parts if part.name != "image"]
+    return Body(bytes(images[0]), fields)
+
+
+def _text(part: Part) -> str:
+    try:
+        return part.data.decode()
+    except UnicodeDecodeError:
+        raise MalformedRequestError(
+            f"expected UTF-8 text in the field {part.name[:ECHO]!r}, got other bytes"
+        ) from None
 
 
 def _read_json(body: bytes) -> Body:
@@ -80,14 +85,14 @@ def _read_json(body: bytes) -> Body:
         raise InvalidParameterError(
             f"expected `image` as base64 text, got {'nothing' if image is None else _kind(image)}"
         )
-    return Body(_from_base64(image), [pair for item in value.items() for pair in _pairs(*item)])
+    return Body(from_base64(image), [pair for item in value.items() for pair in _pairs(*item)])
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
-            raise InvalidParameterError(f"expected each field once, got {name[:_ECHO]!r} again")
+            raise InvalidParameterError(f"expected each field once, got {name[:ECHO]!r} again")
         found[name] = value
     return found
 
@@ -97,18 +102,23 @@ def _pairs(name: str, value: object) -> Fields:
         return []
     values = value if isinstance(value, list) else [value]
     if not values:
-        raise InvalidParameterError(f"expected at least one of `{name[:_ECHO]}`, got an empty list")
+        raise InvalidParameterError(f"expected at least one of `{name[:ECHO]}`, got an empty list")
     pairs: list[tuple[str, str | float]] = []
     for one in values:
         if isinstance(one, bool) or not isinstance(one, str | int | float):
             raise InvalidParameterError(
-                f"expected `{name[:_ECHO]}` as text or number, got {_kind(one)}"
+                f"expected `{name[:ECHO]}` as text or number, got {_kind(one)}"
             )
         pairs.append((name, one))
     return pairs
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """Decode a picture in base64, or in a data URL; spaces and line ends do not count.
+
+    Raises:
+        MalformedRequestError: neither.
+    """
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):

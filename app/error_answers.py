@@ -64,7 +64,9 @@ def _translated(request: Request, error: Exception) -> Exception:
     if not isinstance(error, HTTPException):
         return error
     if error.status_code == 404:
-        return RouteNotFoundError(f"expected a known path, got {request.url.path[:200]!r}")
+        return RouteNotFoundError(
+            f"expected a path that GET /docs lists, got {request.url.path[:200]!r}"
+        )
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         return MethodNotAllowedError(f"expected {allowed} at this path, got {request.method[:20]}")

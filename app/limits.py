@@ -109,13 +109,14 @@ def read_timeout_ms(header: str | None, longest_ms: int) -> int:
     """The time for a request: what its `X-Request-Timeout-Ms` asks for, at most `longest_ms`.
 
     Raises:
-        InvalidParameterError: the header is no whole number from 1 on.
+        InvalidParameterError: the header is no whole number from 1 to 999999999.
     """
     if header is None:
         return longest_ms
     if not (header.isascii() and header.isdecimal() and len(header) < 10 and int(header) > 0):
         raise InvalidParameterError(
-            f"expected X-Request-Timeout-Ms as a whole number from 1 on, got {header[:40]!r}"
+            "expected X-Request-Timeout-Ms as a whole number from 1 to 999999999, "
+            f"got {header[:40]!r}"
         )
     return min(int(header), longest_ms)
 

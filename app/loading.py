@@ -1,5 +1,7 @@
 """The models that the settings name -> loaded segmenters."""
 
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from model.errors import ArtifactError, InvalidParameterError
 from model.inference.decode import ImageLimits
 from model.inference.engines import load_engine
 from model.inference.segmenter import Segmenter
+
+_LOG = logging.getLogger("maskformer")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def load_segmenters(settings: Settings) -> dict[str, Segmenter]:
         EngineError: no engine can run one here.
     """
     limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+    graphs_dir = _writable(settings.cache_dir / "compiled")
     segmenters = {}
     for source in find_sources(settings):
         if not (Path(source.location) / MANIFEST).is_file():
@@ -61,10 +66,22 @@ def load_segmenters(settings: Settings) -> dict[str, Segmenter]:
             threads=settings.engine_threads,
             slots=settings.engine_slots,
             max_batch=settings.max_batch,
-            cache_dir=settings.cache_dir / "compiled",
+            cache_dir=graphs_dir,
         )
         segmenters[source.name] = Segmenter(artifact, engine, limits)
     return segmenters
+
+
+def _writable(folder: Path) -> Path | None:
+    """The folder, made if absent; None where nothing can be kept: each start is slower then."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    _LOG.warning("expected a cache folder that can be written, got %s: nothing is kept", folder)
+    return None
 
 
 def _source(entry: str, weights_dir: Path) -> ModelSource:

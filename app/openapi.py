@@ -63,7 +63,7 @@ SEGMENT_REQUEST: dict[str, Any] = {
         _header(
             "X-Request-Timeout-Ms",
             "Time that the caller gives, in milliseconds; the service's own limit caps it.",
-            {"type": "integer", "minimum": 1},
+            {"type": "integer", "minimum": 1, "maximum": 999_999_999},
         ),
         _header("X-Request-ID", "Comes back with the answer.", {"type": "string"}),
     ],

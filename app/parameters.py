@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.body import Fields
+from app.validation import ECHO, expected_got
 from model.errors import InvalidParameterError
 from model.structures import Mode
 
@@ -12,7 +13,8 @@ Format = Literal["json", "png", "overlay"]
 Masks = Literal["rle", "rle_plain", "png", "polygons", "none"]
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-_ECHO = 60
+# A comma list of a thousand names; all of them together are bounded in `class_names`.
+Names = Annotated[str, Field(min_length=1, max_length=20_000)]
 
 
 class Parameters(BaseModel):
@@ -41,7 +43,7 @@ class Parameters(BaseModel):
     mask_threshold: float | None = Field(
         None, gt=0, lt=1, description="Panoptic and instance: probability that makes a mask."
     )
-    classes: list[Name] | None = Field(
+    classes: list[Names] | None = Field(
         None,
         min_length=1,
         max_length=1000,
@@ -67,8 +69,8 @@ def read_parameters(query: Fields, body: Fields, accept: str | None = None) -> P
     for name, value in from_query.model_dump(exclude_unset=True).items():
         if given.setdefault(name, value) != value:
             raise InvalidParameterError(
-                f"expected the same {name} in query and body, got {str(value)[:_ECHO]!r} "
-                f"and {str(given[name])[:_ECHO]!r}"
+                f"expected the same {name} in query and body, got {str(value)[:ECHO]!r} "
+                f"and {str(given[name])[:ECHO]!r}"
             )
     if given.get("format") is None and _prefers_png(accept or ""):
         given["format"] = "png"
@@ -83,7 +85,7 @@ def _validate(fields: Fields) -> Parameters:
     for name, value in fields:
         if name not in Parameters.model_fields:
             known = ", ".join(Parameters.model_fields)
-            raise InvalidParameterError(f"expected fields among {known}; got {name[:_ECHO]!r}")
+            raise InvalidParameterError(f"expected fields among {known}; got {name[:ECHO]!r}")
         if name == "classes":
             values.setdefault(name, []).append(value)
         elif name in values:
@@ -93,15 +95,8 @@ def _validate(fields: Fields) -> Parameters:
     try:
         return Parameters.model_validate(values)
     except ValidationError as error:
-        raise InvalidParameterError(_one_sentence(error)) from None
-
-
-def _one_sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    name = first["loc"][0]
-    message = first["msg"].removeprefix("Input should be ").replace(" should have ", " with ")
-    message = message[:1].lower() + message[1:]
-    return f"{name}: expected {message}, got {str(first['input'])[:_ECHO]!r}"
+        first = error.errors(include_url=False)[0]
+        raise InvalidParameterError(expected_got(first, str(first["loc"][0]))) from None
 
 
 def _prefers_png(accept: str) -> bool:

@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 from app.batcher import Batcher
 from app.schemas import ClassAnswer, ModelAnswer
+from model.errors import InvalidParameterError
 from model.inference.segmenter import Segmenter
+
+# Several times the names of a thousand classes; chosen, not tuned.
+_MAX_LETTERS = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +25,18 @@ class ServedModel:
         return self.segmenter.artifact.hash
 
     def class_names(self, asked: list[str] | None) -> list[str] | None:
-        """Split comma lists, but never inside a class's own name, which may hold commas."""
+        """Split comma lists, but never inside a class's own name, which may hold commas.
+
+        Raises:
+            InvalidParameterError: more text than the names of all classes can need.
+        """
         if asked is None:
             return None
+        letters = sum(map(len, asked))
+        if letters > _MAX_LETTERS:
+            raise InvalidParameterError(
+                f"expected classes of at most {_MAX_LETTERS} letters together, got {letters}"
+            )
         known = {entry.name for entry in self.segmenter.artifact.manifest.taxonomy.classes}
         names: list[str] = []
         for text in asked:

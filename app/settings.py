@@ -9,11 +9,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from app.validation import expected_got
 from model.errors import InvalidParameterError
 from model.inference.engines import EngineName
 from model.inference.engines.cores import usable_cores
 
 PREFIX = "MASKFORMER_"
+
+# Beside the picture: field names, boundaries, JSON, the longest list of classes.
+_BODY_OVERHEAD_BYTES = 2**20
 
 # What Kubernetes puts into every pod beside a Service whose name begins with "maskformer", for
 # example MASKFORMER_SERVICE_HOST, MASKFORMER_GPU_SERVICE_PORT_HTTP, MASKFORMER_PORT_8000_TCP_ADDR.
@@ -47,7 +51,7 @@ class Settings(BaseModel):
         default_factory=lambda: Path.home() / ".cache" / "maskformer",
         description="Folder for imported models and compiled graphs.",
     )
-    engine: Literal["auto"] | EngineName = Field(
+    engine: Literal["auto", EngineName] = Field(
         "auto", description="Runtime that executes the network; auto takes the best one here."
     )
     device: str = Field(
@@ -84,6 +88,9 @@ class Settings(BaseModel):
     max_image_pixels: int = Field(
         64_000_000, ge=1, description="Largest picture accepted, width times height."
     )
+    max_pictures_per_request: int = Field(
+        32, ge=1, description="Pictures in one request, where a protocol takes several."
+    )
     cpu_threads: int = Field(
         default_factory=usable_cores,
         ge=1,
@@ -97,6 +104,11 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest body of any request: room for the largest picture as base64."""
+        return self.max_image_bytes * 4 // 3 + _BODY_OVERHEAD_BYTES
 
     @field_validator("models", mode="before")
     @classmethod
@@ -174,7 +186,5 @@ def _one_sentence(error: ValidationError, flags: Mapping[str, str]) -> str:
     parts = []
     for entry in error.errors():
         field = str(entry["loc"][0])
-        name = flag_of(field) if field in flags else variable_of(field)
-        message = entry["msg"][:1].lower() + entry["msg"][1:]
-        parts.append(f"{name}: {message}, got {entry['input']!r}")
+        parts.append(expected_got(entry, flag_of(field) if field in flags else variable_of(field)))
     return "; ".join(parts)

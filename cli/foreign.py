@@ -49,9 +49,10 @@ def _cached(source: ModelSource, cache_dir: Path) -> Path:
     if (folder / MANIFEST).is_file():
         return folder
     if importlib.util.find_spec("torch") is None:
+        where = "" if Path(source.location).exists() else " (no path here, so from the hub)"
         raise CheckpointError(
-            f"expected the libraries that import {source.location}, got no torch: "
-            "run pip install 'maskformer-serving[train]'"
+            f"expected the libraries that import {source.location}{where}, got no torch: "
+            "run make install, or pip install 'maskformer-serving[train]'"
         )
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -35,7 +35,7 @@ def import_model(
     ] = None,
     shortest_edge: Annotated[
         int | None,
-        typer.Option(min=0, metavar="PX", help="Shorter side after resizing; 0 = never resize."),
+        typer.Option(min=0, metavar="PX", help="Shorter side after resizing; 0 = as it is."),
     ] = None,
     longest_edge: Annotated[
         int | None, typer.Option(min=1, metavar="PX", help="Limit of the longer side.")

@@ -7,11 +7,15 @@ import typer
 
 
 def models(
-    folder: Annotated[Path, typer.Argument(help="Folder of model folders.")] = Path("weights"),
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of model folders; default: the bundled ones.")
+    ] = None,
 ) -> None:
     """List the models in a folder: hash, modes, classes, scores."""
+    from app.settings import load_settings
     from model.artifact import MANIFEST, load_artifact
 
+    folder = folder or load_settings().weights_dir
     for path in sorted(folder.glob(f"*/{MANIFEST}")):
         artifact = load_artifact(path.parent)
         manifest = artifact.manifest

@@ -8,6 +8,9 @@ from model.artifact import Manifest
 from model.errors import InvalidParameterError, UnavailableModeError
 from model.structures import Mode
 
+# An error repeats so many unknown names, so many letters of each.
+_ECHOED, _ECHO = 5, 60
+
 _Threshold = Literal["score_threshold", "overlap_threshold", "mask_threshold"]
 # The thresholds that a mode reads; naming another one is an error, not silence.
 _USED: dict[Mode, tuple[_Threshold, ...]] = {
@@ -102,9 +105,9 @@ def _threshold(name: _Threshold, mode: Mode, manifest: Manifest, wishes: Wishes)
 
 
 def _class_indices(names: Sequence[str], manifest: Manifest) -> frozenset[int]:
-    known = [c.name for c in manifest.taxonomy.classes]
-    unknown = [name for name in names if name not in known]
+    known, wanted = [c.name for c in manifest.taxonomy.classes], set(names)
+    unknown = sorted(wanted.difference(known))
     if unknown or not names:
-        got = ", ".join(map(repr, unknown)) or "an empty list"
+        got = ", ".join(repr(name[:_ECHO]) for name in unknown[:_ECHOED]) or "an empty list"
         raise InvalidParameterError(f"expected names of classes that this model has, got {got}")
-    return frozenset(index for index, name in enumerate(known) if name in names)
+    return frozenset(index for index, name in enumerate(known) if name in wanted)

@@ -69,7 +69,7 @@ class Segmenter:
 
         if not isinstance(artifact, Artifact):
             artifact = load_artifact(artifact)
-        loaded = load_engine(artifact, engine, device or "auto", precision or "auto")
+        loaded = load_engine(artifact, engine, device, precision)
         return cls(artifact, loaded, limits)
 
     def prepare(self, image: Picture) -> Sample:

@@ -53,7 +53,13 @@ def test_models_load_in_order_with_the_engine_that_was_asked_for(
     for name in ("b", "a"):
         fake_artifact(tmp_path / "weights" / name)
     chosen = settings(
-        tmp_path, "b", "a", engine="torch", device="cuda:1", max_batch=3, max_image_bytes=5
+        tmp_path,
+        *("b", "a"),
+        engine="torch",
+        device="cuda:1",
+        max_batch=3,
+        max_image_bytes=5,
+        cache_dir=tmp_path / "cache",
     )
     loaded = load_segmenters(chosen)
     assert list(loaded) == ["b", "a"]
@@ -61,3 +67,21 @@ def test_models_load_in_order_with_the_engine_that_was_asked_for(
     assert [call["name"] for call in asked] == ["b", "a"]
     assert asked[0]["words"] == ("torch", "cuda:1", "auto")
     assert (asked[0]["max_batch"], asked[0]["slots"]) == (3, None)
+    assert asked[0]["cache_dir"] == chosen.cache_dir / "compiled"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[object] = []
+
+    def fake_load(*_words: object, cache_dir: Path | None, **_options: object) -> FakeEngine:
+        asked.append(cache_dir)
+        return FakeEngine()
+
+    monkeypatch.setattr(loading, "load_engine", fake_load)
+    fake_artifact(tmp_path / "weights/a")
+    (tmp_path / "file").write_bytes(b"")
+    load_segmenters(settings(tmp_path, "a", cache_dir=tmp_path / "file/cache"))
+    assert asked == [None]
+    assert "expected a cache folder that can be written" in caplog.text

@@ -126,7 +126,13 @@ def test_the_artifact_gives_the_default_mode(client, picture, artifact) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["classes=car&classes=sky", "classes=car,sky", "classes=car, sky", "classes=sky&classes=car"],
+    [
+        "classes=car&classes=sky",
+        "classes=car,sky",
+        "classes=car, sky",
+        "classes=sky&classes=car",
+        f"classes=car,{'sky,' * 500}sky",
+    ],
 )
 def test_classes_may_be_repeated_or_listed(client, picture, query) -> None:
     segments = client.post(f"/segment?{query}", content=picture).json()["segments"]
@@ -195,6 +201,12 @@ REFUSALS = [
     ("?format=gif", PNG, {}, 422, "invalid_parameter_error", "'json', 'png' or 'overlay'"),
     ("?unknown=1", PNG, {}, 422, "invalid_parameter_error", "got 'unknown'"),
     ("?classes=dog", PNG, {}, 422, "invalid_parameter_error", "got 'dog'"),
+    (
+        f"?{'&'.join(['classes=' + 'x' * 10_000] * 6)}",
+        PNG,
+        {},
+        *(422, "invalid_parameter_error", "50000 letters together, got 60000"),
+    ),
     ("?classes=car,,sky", PNG, {}, 422, "invalid_parameter_error", "got ''"),
     ("?score_threshold=2", PNG, {}, 422, "invalid_parameter_error", "less than or equal to 1"),
     ("?mask_threshold=nan", PNG, {}, 422, "invalid_parameter_error", "finite"),

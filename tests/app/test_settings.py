@@ -107,6 +107,12 @@ def test_a_bad_value_is_refused_by_the_name_it_came_under(name: str, value: str)
         load_settings({}, {variable_of(name): value})
 
 
+def test_a_refused_engine_is_told_once_with_all_that_are_there() -> None:
+    message = "^--engine: expected 'auto', 'openvino', 'onnxruntime' or 'torch', got 'tensorflow'$"
+    with pytest.raises(InvalidParameterError, match=message):
+        load_settings({"engine": "tensorflow"}, {})
+
+
 def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings({}, {}).port = 1  # type: ignore[misc]

@@ -69,5 +69,10 @@ def test_without_torch_one_sentence_says_what_to_install(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else found(name)
     )
-    with pytest.raises(CheckpointError, match=r"pip install 'maskformer-serving\[train\]'"):
-        import_foreign(settings(tmp_path, "owner/model"))
+    (tmp_path / "old.pkl").write_bytes(b"")
+    for entry, seen in (("owner/model", "no path here"), (str(tmp_path / "old.pkl"), "old.pkl,")):
+        with pytest.raises(
+            CheckpointError, match=r"pip install 'maskformer-serving\[train\]'"
+        ) as told:
+            import_foreign(settings(tmp_path, entry))
+        assert seen in str(told.value)

@@ -76,7 +76,10 @@ def test_classes_by_name():
     assert resolve_options(twice, classes=["sky"]).classes == {0, 4}
 
 
-def test_unknown_classes_are_all_listed():
+def test_unknown_classes_are_listed_but_not_without_end():
+    with pytest.raises(InvalidParameterError) as refused:
+        resolve_options(MANIFEST, classes=[f"{n} {'x' * 1000}" for n in range(1000)])
+    assert len(str(refused.value)) < 500
     with pytest.raises(InvalidParameterError, match="got 'cat', 'dog'"):
         resolve_options(MANIFEST, classes=["cat", "sky", "dog"])
     with pytest.raises(InvalidParameterError, match="an empty list"):

@@ -1,7 +1,8 @@
 """Read the architecture off the names and shapes of the weights."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,7 @@ class Hints:
 
     Attributes:
         decoder_heads: attention heads of the transformer decoder.
-        encoder_heads: of the pixel decoder's encoder layers.
+        encoder_heads: of the pixel decoder's encoder layers; None = as many as the decoder has.
         res5_dilations: one per block of the last ResNet stage; None = 1, 2, 4 behind a deep stem
             where it has three blocks, else all 1.
         stride_in_1x1: whether ResNet bottlenecks stride in their first convolution.
@@ -40,7 +41,7 @@ class Hints:
     """
 
     decoder_heads: int = 8
-    encoder_heads: int = 8
+    encoder_heads: int | None = None
     res5_dilations: tuple[int, ...] | None = None
     stride_in_1x1: bool = False
     drop_path: float = 0.3
@@ -48,19 +49,20 @@ class Hints:
 
 
 def read_architecture(
-    state: Mapping[str, Tensor], hints: Hints | None = None
+    state: Mapping[str, Tensor], hints: Hints | None = None, spell: Callable[[str], str] = str
 ) -> ArchitectureConfig:
     """Find the architecture that these weights belong to.
 
     Args:
         state: tensors by our names.
         hints: what no shape tells; None = the paper's values.
+        spell: our name of a tensor -> the one that a message tells.
 
     Raises:
         CheckpointError: a tensor that decides is missing, or the numbers contradict each other.
     """
     hints = hints or Hints()
-    shapes = _Shapes({key: tuple(tensor.shape) for key, tensor in state.items()})
+    shapes = _Shapes({key: tuple(tensor.shape) for key, tensor in state.items()}, spell)
     try:
         return ArchitectureConfig(
             kind=_kind(shapes),
@@ -77,11 +79,17 @@ def read_architecture(
 class _Shapes(dict[str, tuple[int, ...]]):
     """Shapes by name; a missing or flat one is a CheckpointError."""
 
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], spell: Callable[[str], str]) -> None:
+        super().__init__(shapes)
+        self.spell = spell
+
     def size(self, key: str, axis: int = 0) -> int:
         if key not in self:
-            raise CheckpointError(f"expected the key {key}, got no such key")
+            raise CheckpointError(f"expected the key {self.spell(key)}, got no such key")
         if len(self[key]) <= axis:
-            raise CheckpointError(f"{key}: expected at least {axis + 1} axes, got {self[key]}")
+            raise CheckpointError(
+                f"{self.spell(key)}: expected at least {axis + 1} axes, got shape {self[key]}"
+            )
         return self[key][axis]
 
     def count(self, prefix: str) -> int:
@@ -127,16 +135,21 @@ def _swin(shapes: _Shapes, state: Mapping[str, Tensor], hints: Hints) -> SwinCon
     block = "backbone.layers.{}.blocks.0"
     tables = [f"{block.format(i)}.attn.relative_position_bias_table" for i in range(4)]
     heads = tuple(shapes.size(table, 1) for table in tables)
-    hidden = shapes.size(f"{block.format(0)}.mlp.fc1.weight")
-    channels = shapes.size("backbone.patch_embed.proj.weight")
     return SwinConfig(
-        embed_channels=channels,
+        embed_channels=shapes.size("backbone.patch_embed.proj.weight"),
         blocks=tuple(shapes.count(f"backbone.layers.{i}.blocks.") for i in range(4)),  # type: ignore[arg-type]
         heads=heads,  # type: ignore[arg-type]
         window=window_of(state[tables[0]]),
-        mlp_ratio=hidden / channels,
+        mlp_ratio=_mlp_ratio(shapes, f"{block.format(3)}.mlp.fc1.weight"),
         drop_path=hints.drop_path,
     )
+
+
+def _mlp_ratio(shapes: _Shapes, widest: str) -> float:
+    """The ratio that gives every stage's width, rounded down, if the widest stage's is right."""
+    inner, channels = shapes.size(widest), max(1, shapes.size(widest, 1))
+    ratio = inner / channels
+    return ratio if int(channels * ratio) == inner else math.nextafter(ratio, math.inf)
 
 
 def _resnet(shapes: _Shapes, hints: Hints) -> ResNetConfig:
@@ -172,15 +185,16 @@ def _pixel_decoder(shapes: _Shapes, hints: Hints) -> PixelDecoderConfig:
     layers = shapes.count("pixel_decoder.encoder.layers.")
     if not layers:
         return PixelDecoderConfig(channels=channels, mask_channels=mask_channels)
-    if channels % hints.encoder_heads:
+    heads = hints.encoder_heads or hints.decoder_heads
+    if channels % heads:
         raise CheckpointError(
-            f"expected the encoder's heads as a divisor of {channels}, got {hints.encoder_heads}"
+            f"expected the encoder's heads as a divisor of {channels}, got {heads}"
         )
     return PixelDecoderConfig(
         channels=channels,
         mask_channels=mask_channels,
         encoder_layers=layers,
-        encoder_heads=hints.encoder_heads,
+        encoder_heads=heads,
         encoder_feed_forward=shapes.size("pixel_decoder.encoder.layers.0.linear1.weight"),
         dropout=hints.dropout,
     )

@@ -16,6 +16,8 @@ from model.config import (
 )
 from model.errors import CheckpointError
 
+_HUB_EDGES_PX = (800, 1333)  # the hub's ResNet copies state these whatever they were tested at
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -35,7 +37,8 @@ class Wishes:
         preset: name of a data set's preset.
         taxonomy: file with the class list.
         things: names of the countable classes.
-        shortest_edge_px: test size, as in `PreprocessingConfig`; likewise the next two.
+        shortest_edge_px: test size, as in `PreprocessingConfig`, but 0 = the picture's own.
+        longest_edge_px: as there; likewise the next.
     """
 
     preset: str | None = None
@@ -60,6 +63,11 @@ def choose(foreign: Foreign, architecture: ArchitectureConfig, wishes: Wishes) -
     """
     taxonomy, preset, class_notes = _classes(foreign, architecture, wishes)
     taxonomy = mark_things(taxonomy, wishes.things)
+    if foreign.labels and len(foreign.labels) != architecture.num_classes:
+        class_notes += (
+            f"the source names {len(foreign.labels)} classes but its weights have "
+            f"{architecture.num_classes}: its names are not used",
+        )
     preprocessing, size_notes = _preprocessing(foreign, architecture, preset, wishes)
     return Choice(
         taxonomy=taxonomy,
@@ -155,22 +163,32 @@ def _preprocessing(
     notes = []
     if preset:
         chosen = preset.preprocessing(chosen)
-    elif stated is None:
+    elif stated is None and wishes.shortest_edge_px is None:
         notes.append("the source states no test size; see --shortest-edge")
+    if stated and not wishes.preset and _edges(stated) != _HUB_EDGES_PX:
+        shortest, longest = _edges(stated)
+        chosen = chosen.model_copy(
+            update={"shortest_edge_px": shortest, "longest_edge_px": longest}
+        )
     if architecture.kind != "maskformer":
         chosen = chosen.model_copy(update={"pad_to_px": 1})  # the baselines were never padded
-    chosen = chosen.model_copy(
-        update={
-            name: value
-            for name in ("shortest_edge_px", "longest_edge_px", "pad_to_px")
-            if (value := getattr(wishes, name)) is not None
-        }
-    )
+    asked = {
+        "shortest_edge_px": wishes.shortest_edge_px,
+        "longest_edge_px": wishes.longest_edge_px,
+        "pad_to_px": wishes.pad_to_px,
+    }
+    # Only the shortest edge can be 0: it is then left as it is.
+    update = {name: value or None for name, value in asked.items() if value is not None}
+    chosen = chosen.model_copy(update=update)
     if stated and _sizes(stated) != _sizes(chosen):
         notes.append(f"the source states {_sizes(stated)}; used instead: {_sizes(chosen)}")
     else:
         notes.append(f"test size: {_sizes(chosen)}")
     return chosen, tuple(notes)
+
+
+def _edges(config: PreprocessingConfig) -> tuple[int | None, int]:
+    return config.shortest_edge_px, config.longest_edge_px
 
 
 def _sizes(config: PreprocessingConfig) -> str:

@@ -1,5 +1,6 @@
 """A model of another implementation, read but not yet ours."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -25,6 +26,7 @@ class Foreign:
         labels: class names by index; empty where the source has none of its own.
         preprocessing: as the source states it; None where it does not.
         notes: sentences for the person who imports.
+        spell: our name of a tensor -> the source's, for messages.
     """
 
     state: dict[str, Tensor]
@@ -35,3 +37,4 @@ class Foreign:
     labels: tuple[str, ...] = ()
     preprocessing: PreprocessingConfig | None = None
     notes: tuple[str, ...] = ()
+    spell: Callable[[str], str] = str

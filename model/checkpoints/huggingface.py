@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from model.checkpoints.architecture import Hints
 from model.checkpoints.foreign import UNKNOWN_LICENCE, ZOO_LICENCE, Foreign
-from model.checkpoints.huggingface_keys import from_huggingface
+from model.checkpoints.huggingface_keys import HUGGING_FACE, from_huggingface
 from model.checkpoints.huggingface_preprocessor import read_preprocessor
+from model.checkpoints.keys import their_name
 from model.checkpoints.torch_file import read_torch
 from model.errors import CheckpointError
 from model.network.load import read_weights
@@ -55,21 +57,16 @@ def read_huggingface(folder: Path, hub_id: str = "") -> Foreign:
     preprocessing, notes = read_preprocessor(
         _read_optional_json(folder / "preprocessor_config.json")
     )
-    defaults = Hints()
     return Foreign(
         state=state,
         source=_source(folder, hub_id, origin),
         licence=ZOO_LICENCE if origin.startswith(_ZOO_OWNER) else _stated_licence(folder),
-        hints=Hints(
-            decoder_heads=int(decoder.get("decoder_attention_heads", defaults.decoder_heads)),
-            stride_in_1x1=bool(backbone.get("downsample_in_bottleneck", False)),
-            drop_path=float(backbone.get("drop_path_rate", defaults.drop_path)),
-            dropout=float(decoder.get("dropout", defaults.dropout)),
-        ),
+        hints=_hints(backbone, decoder),
         hub_name=origin.split("/")[-1].lower(),
         labels=_labels(config),
         preprocessing=preprocessing,
         notes=notes,
+        spell=partial(their_name, table=HUGGING_FACE),
     )
 
 
@@ -94,17 +91,33 @@ def _expect(config: Mapping[str, Any], expected: Mapping[str, Any], what: str) -
             raise CheckpointError(f"expected a {what} with {name} {value}, got {config[name]}")
 
 
+def _hints(backbone: Mapping[str, Any], decoder: Mapping[str, Any]) -> Hints:
+    defaults = Hints()
+    try:
+        return Hints(
+            decoder_heads=int(decoder.get("decoder_attention_heads", defaults.decoder_heads)),
+            stride_in_1x1=bool(backbone.get("downsample_in_bottleneck", False)),
+            drop_path=float(backbone.get("drop_path_rate", defaults.drop_path)),
+            dropout=float(decoder.get("dropout", defaults.dropout)),
+        )
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"expected numbers in config.json, got {error}") from error
+
+
 def _check_depths(
     state: Mapping[str, Tensor], backbone: Mapping[str, Any], decoder: Mapping[str, Any]
 ) -> None:
     """Miss a whole last layer or block, which no shape of the others tells."""
     is_resnet = backbone.get("model_type") == "resnet"
+    depths = backbone.get("depths") or []
+    if not isinstance(depths, list):
+        raise CheckpointError(f"expected a list as depths in config.json, got {depths!r}")
     stated = {
         (f"backbone.res{i + 2}" if is_resnet else f"backbone.layers.{i}.blocks"): (
             depth,
             "conv1.weight" if is_resnet else "norm1.weight",
         )
-        for i, depth in enumerate(backbone.get("depths") or ())
+        for i, depth in enumerate(depths)
     }
     if "decoder_layers" in decoder:
         stated["transformer_decoder.layers"] = (decoder["decoder_layers"], "linear1.weight")
@@ -168,6 +181,8 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(by_index, dict) or not all(str(key).isdecimal() for key in by_index):
         raise CheckpointError("expected id2label with indices as keys in config.json, got others")
     names = tuple(str(by_index[key]) for key in sorted(by_index, key=int))
+    if not all(name.strip() for name in names):
+        raise CheckpointError("expected a name for every class in id2label, got an empty one")
     return () if all(_GENERIC_LABEL.fullmatch(name) for name in names) else names
 
 

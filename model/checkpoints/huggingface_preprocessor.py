@@ -1,5 +1,6 @@
 """`preprocessor_config.json` of transformers, with the field names of every age."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from model.config import PreprocessingConfig
 from model.errors import CheckpointError
 
+_BILINEAR = 2  # Pillow's number
 _DEFAULTS = PreprocessingConfig()
 
 
@@ -27,9 +29,12 @@ def read_preprocessor(
     """
     if config is None:
         return None, ()
+    config = {name: value for name, value in config.items() if value is not None}
     try:
         shortest, longest, notes = _edges(config)
         mean, std = _mean_std(config)
+        if config.get("resample", _BILINEAR) != _BILINEAR:
+            notes += ("the file resizes with another filter; here it is always bilinear",)
         return (
             PreprocessingConfig(
                 shortest_edge_px=shortest,
@@ -77,6 +82,8 @@ def _mean_std(
         return _DEFAULTS.mean, _DEFAULTS.std
     mean = tuple(_round(value / factor) for value in config["image_mean"])
     std = tuple(_round(value / factor) for value in config["image_std"])
+    if not all(map(math.isfinite, mean + std)) or min(std) <= 0:
+        raise ValueError(f"image_mean {config['image_mean']}, image_std {config['image_std']}")
     return mean, std  # type: ignore[return-value]  # pydantic checks that there are three
 
 

@@ -67,11 +67,11 @@ def import_checkpoint(
         taxonomy: JSON file with the class list.
         things: names of the countable classes.
         decoder_heads: attention heads of the transformer decoder.
-        encoder_heads: attention heads of the pixel decoder's encoder.
+        encoder_heads: attention heads of the pixel decoder's encoder; None = `decoder_heads`.
         res5_dilations: dilation of each block of the last ResNet stage.
         stride_in_1x1: whether ResNet bottlenecks stride in their first convolution.
-        shortest_edge_px: the shorter side after resizing.
-        longest_edge_px: limit of the longer side.
+        shortest_edge_px: the shorter side after resizing; 0 = as it is.
+        longest_edge_px: limit of the longer side, also where the shorter is left as it is.
         pad_to_px: padded sides are multiples of this.
         licence: of the weights, where the source does not state it.
 
@@ -134,13 +134,13 @@ def make_manifest(
         CheckpointError: a key is missing, surplus or misshapen.
         InvalidParameterError: an argument has no sound value.
     """
-    architecture = read_architecture(foreign.state, hints)
+    architecture = read_architecture(foreign.state, hints, foreign.spell)
     try:
         with torch.device("meta"):  # names and shapes only
             network = build_network(architecture)
     except InvalidParameterError as error:
         raise CheckpointError(f"the weights give no sound architecture: {error}") from error
-    check_state(network, foreign.state)
+    check_state(network, foreign.state, foreign.spell)
     choice = choose(foreign, architecture, wishes)
     manifest = Manifest(
         architecture=architecture,

@@ -65,10 +65,10 @@ def to_ours(state: Mapping[str, Tensor], table: Sequence[Row]) -> dict[str, Tens
         table: rows in order of precedence.
 
     Raises:
-        CheckpointError: a key has no row, or one of three parts is missing.
+        CheckpointError: a key has no row, or one of three parts is missing or misshapen.
     """
     renamed: dict[str, Tensor] = {}
-    thirds: dict[str, dict[int, Tensor]] = {}
+    thirds: dict[str, dict[int, tuple[str, Tensor]]] = {}
     unknown = []
     for key, tensor in state.items():
         row, match = _find(key, table, ours=False)
@@ -77,11 +77,11 @@ def to_ours(state: Mapping[str, Tensor], table: Sequence[Row]) -> dict[str, Tens
         elif row.part is None:
             renamed[row.ours.format(**match.groupdict())] = tensor
         else:
-            thirds.setdefault(row.ours.format(**match.groupdict()), {})[row.part] = tensor
+            thirds.setdefault(row.ours.format(**match.groupdict()), {})[row.part] = key, tensor
     if unknown:
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise CheckpointError(f"expected a MaskFormer's keys, got surplus key {unknown[0]}{others}")
-    return renamed | {name: _stack(name, parts) for name, parts in thirds.items()}
+    return renamed | {name: _stack(name, parts, table) for name, parts in thirds.items()}
 
 
 def to_theirs(state: Mapping[str, Tensor], table: Sequence[Row]) -> dict[str, Tensor]:
@@ -104,6 +104,24 @@ def to_theirs(state: Mapping[str, Tensor], table: Sequence[Row]) -> dict[str, Te
     return renamed
 
 
+def their_name(key: str, table: Sequence[Row], part: int = 0) -> str:
+    """Our name as theirs, for messages.
+
+    Args:
+        key: our name.
+        table: as in `to_ours`.
+        part: which third, where they store it in three.
+
+    Returns:
+        their name, or ours where they have none.
+    """
+    for row in table:
+        match = row.our_pattern.fullmatch(key)
+        if match and row.part in (None, part):
+            return row.theirs.format(**match.groupdict())
+    return key
+
+
 def _find(key: str, table: Iterable[Row], *, ours: bool) -> tuple[Row | None, re.Match[str] | None]:
     for row in table:
         match = (row.our_pattern if ours else row.their_pattern).fullmatch(key)
@@ -112,12 +130,19 @@ def _find(key: str, table: Iterable[Row], *, ours: bool) -> tuple[Row | None, re
     return None, None
 
 
-def _stack(name: str, parts: Mapping[int, Tensor]) -> Tensor:
-    if set(parts) != {0, 1, 2}:
-        raise CheckpointError(
-            f"expected query, key and value for {name}, got only {len(parts)} of the three"
-        )
-    return torch.cat([parts[0], parts[1], parts[2]])
+def _stack(name: str, parts: Mapping[int, tuple[str, Tensor]], table: Sequence[Row]) -> Tensor:
+    for part in range(3):
+        if part not in parts:
+            missing = their_name(name, table, part)
+            raise CheckpointError(f"expected query, key and value, got missing key {missing}")
+    tensors = [parts[part][1] for part in range(3)]
+    first, *others = (tuple(tensor.shape) for tensor in tensors)
+    for part, shape in enumerate(others, 1):
+        if shape != first or not shape:
+            raise CheckpointError(
+                f"{parts[part][0]}: expected shape {first} as of {parts[0][0]}, got {shape}"
+            )
+    return torch.cat(tensors)
 
 
 def _compile(template: str) -> re.Pattern[str]:

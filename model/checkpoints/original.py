@@ -6,6 +6,7 @@ at `sem_seg_head.X`, that of newer files at `sem_seg_head.pixel_decoder.X`; both
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,25 @@ import torch
 from torch import Tensor
 
 from model.checkpoints.foreign import UNKNOWN_LICENCE, ZOO_LICENCE, Foreign
-from model.checkpoints.huggingface_keys import from_huggingface, looks_like_huggingface
-from model.checkpoints.keys import Row, respell, to_ours
+from model.checkpoints.huggingface_keys import (
+    HUGGING_FACE,
+    from_huggingface,
+    looks_like_huggingface,
+)
+from model.checkpoints.keys import Row, respell, their_name, to_ours
 from model.checkpoints.pickled_arrays import read_pickle
 from model.checkpoints.tidy import tidy
 from model.checkpoints.torch_file import is_torch_file, read_torch
 from model.errors import CheckpointError
 from model.network.load import read_weights
 
+_PREFIXES = re.compile(r"^(module\.|model\.|_orig_mod\.)+")  # of parallel, compiled, wrapped models
 _HEAD = "sem_seg_head"
+_NEW_HEAD = f"{_HEAD}.pixel_decoder"
 _QUERY_HEAD = f"{_HEAD}.predictor"
 _CLASS_WEIGHTS = "criterion.empty_weight"  # of the loss; the baselines have none
+_REMARKS = ("__author__", "matching_heuristics")  # of files for detectron2
+_WRAPPERS = ("model", "model_ema", "state_dict")  # from the outside in; each may be absent
 _LAYER = f"{_QUERY_HEAD}.transformer.decoder.layers.{{i}}"
 
 ORIGINAL: tuple[Row, ...] = (
@@ -73,12 +82,16 @@ def read_original(path: Path) -> Foreign:
     content = _read(path)
     state = _tensors(_model_of(content, path), path)
     is_released = isinstance(content, Mapping) and "__author__" in content
-    read = from_huggingface if looks_like_huggingface(state) else from_original
+    is_huggingface = looks_like_huggingface(state)
+    is_new = any(f"{_NEW_HEAD}." in key for key in state)
     return Foreign(
-        state=read(state),
+        state=from_huggingface(state) if is_huggingface else from_original(state),
         source=f"{path.name}, {'a release of' if is_released else 'a checkpoint in the form of'} "
         "the original implementation",
         licence=ZOO_LICENCE if is_released else UNKNOWN_LICENCE,
+        spell=partial(their_name, table=HUGGING_FACE)
+        if is_huggingface
+        else partial(_spell, is_new=is_new),
     )
 
 
@@ -88,7 +101,7 @@ def from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a key belongs to no MaskFormer, or only a backbone is there.
     """
-    state = respell(state, lambda key: re.sub(r"^module\.", "", key))
+    state = respell(state, lambda key: _PREFIXES.sub("", key))
     if not any(key.startswith(f"{_HEAD}.") for key in state):
         first = next(iter(state), "nothing")
         raise CheckpointError(f"expected keys that begin with {_HEAD}, got {first}")
@@ -100,7 +113,15 @@ def from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _without_generation(key: str) -> str:
-    return key.replace(f"{_HEAD}.pixel_decoder.", f"{_HEAD}.", 1)
+    return key.replace(f"{_NEW_HEAD}.", f"{_HEAD}.", 1)
+
+
+def _spell(key: str, *, is_new: bool) -> str:
+    """Our name as a file of that generation has it."""
+    name = their_name(key, ORIGINAL)
+    if is_new and not name.startswith(_QUERY_HEAD):
+        return name.replace(f"{_HEAD}.", f"{_NEW_HEAD}.", 1)
+    return name
 
 
 def _is_weight(key: str) -> bool:
@@ -121,9 +142,10 @@ def _read(path: Path) -> Any:
 
 def _model_of(content: Any, path: Path) -> Mapping[str, Any]:
     """The weights among what a training run also stores: optimizer, scheduler, iteration."""
-    model = content.get("model", content) if isinstance(content, Mapping) else None
-    if isinstance(model, Mapping) and "state_dict" in model:
-        model = model["state_dict"]
+    model = content
+    for wrapper in _WRAPPERS:
+        if isinstance(model, Mapping) and wrapper in model:
+            model = model[wrapper]
     if not isinstance(model, Mapping) or not model:
         raise CheckpointError(f"expected tensors by name in {path}, got {type(content).__name__}")
     return model
@@ -136,7 +158,7 @@ def _tensors(model: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
             value = torch.from_numpy(value.copy())
         if isinstance(value, Tensor):
             state[str(name)] = value
-        elif name != "__author__":
+        elif name not in _REMARKS:
             raise CheckpointError(
                 f"expected an array or tensor as {name} in {path}, got {type(value).__name__}"
             )

@@ -59,9 +59,18 @@ def _reconstruct(*_class_shape_code: object) -> _Array:
     return _Array()
 
 
-def _from_buffer(raw: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str) -> _Array:
+def _from_buffer(
+    raw: bytes,
+    dtype: _Dtype,
+    shape: tuple[int, ...],
+    order: str,
+    axes: tuple[int, ...] | None = None,
+) -> _Array:
     made = _Array()
-    made.array = _array(raw, dtype, shape, order)
+    if axes is None:
+        made.array = _array(raw, dtype, shape, order)
+    else:  # recent numpy: in the order of memory, where that is neither C nor Fortran
+        made.array = np.ascontiguousarray(_array(raw, dtype, shape, "C").transpose(axes))
     return made
 
 
@@ -140,9 +149,9 @@ def _check_sizes(data: mmap.mmap) -> None:
             raise CheckpointError(f"expected at most {count} memo slots so far, got {argument}")
 
 
-def _unwrap(value: Any, depth: int = 2) -> Any:
+def _unwrap(value: Any, depth: int = 3) -> Any:
     if isinstance(value, _Array):
         return value.array
-    if isinstance(value, dict) and depth:  # deep enough for {"model": {name: array}}
+    if isinstance(value, dict) and depth:  # enough for {"model": {"state_dict": {name: array}}}
         return {key: _unwrap(item, depth - 1) for key, item in value.items()}
     return value

@@ -21,7 +21,7 @@ def read_taxonomy(path: Path) -> Taxonomy:
     Args:
         path: JSON: `{"name": ..., "classes": [...]}` as in `artifact.json` or a whole
             `artifact.json`, or COCO `categories`, or a plain list of names or classes. A class
-            is a name or an object with `name` and optionally `category_id` (or `id`),
+            is a name or an object with `name` and optionally `category_id` (or `id`, `index`),
             `is_thing` (or `isthing`), `color`. What is absent: the index, stuff, a generated
             colour.
 
@@ -85,7 +85,7 @@ def _class(index: int, row: Any) -> ClassInfo:
     fields: Mapping[str, Any] = {"name": row} if isinstance(row, str) else row
     return ClassInfo(
         name=str(fields["name"]).strip(),
-        category_id=fields.get("category_id", fields.get("id", index)),
+        category_id=fields.get("category_id", fields.get("id", fields.get("index", index))),
         is_thing=bool(fields.get("is_thing", fields.get("isthing", False))),
         color=fields.get("color") or generate_color(index),
     )

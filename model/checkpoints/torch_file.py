@@ -1,5 +1,6 @@
 """Files of `torch.save`, read without running anything that they name."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def read_torch(path: Path) -> Any:
         with torch.serialization.safe_globals(_ADMITTED):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file fails in any way it likes
-        reason = " ".join(str(error).split())[:300]
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"one that names {named[1]}" if named else " ".join(str(error).split())[:300]
         raise CheckpointError(
             f"expected a whole torch file of tensors only at {path}, got {reason}"
         ) from error

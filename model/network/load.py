@@ -1,6 +1,6 @@
 """Weights on disk, and weights into a network: completely, or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -43,24 +43,28 @@ def read_weights(path: Path | str) -> State:
     return state
 
 
-def check_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+def check_state(
+    network: nn.Module, state: Mapping[str, Tensor], spell: Callable[[str], str] = str
+) -> None:
     """Refuse weights that would leave a layer random or lose one of theirs.
 
     Args:
         network: only names and shapes are read, so it may lie on the meta device.
         state: tensors by the network's own names.
+        spell: the network's name of a tensor -> the one that the message tells.
 
     Raises:
         CheckpointError: a key is missing, surplus or misshapen; the first of them is named, a
             shape with what the network expects.
     """
     expected = network.state_dict()
-    _refuse("surplus key", [key for key in state if key not in expected])
-    _refuse("missing key", [key for key in expected if key not in state])
+    _refuse("surplus key", [spell(key) for key in state if key not in expected])
+    _refuse("missing key", [spell(key) for key in expected if key not in state])
     for key, tensor in state.items():
         if tensor.shape != expected[key].shape:
             raise CheckpointError(
-                f"{key}: expected shape {tuple(expected[key].shape)}, got {tuple(tensor.shape)}"
+                f"{spell(key)}: expected shape {tuple(expected[key].shape)}, "
+                f"got {tuple(tensor.shape)}"
             )
 
 

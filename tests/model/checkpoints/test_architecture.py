@@ -61,6 +61,22 @@ def test_hints_fill_what_no_shape_tells():
     )
 
 
+def test_the_encoder_has_the_decoders_heads_unless_told():
+    found = read_architecture(random_state(ARCHITECTURES["encoder"]), Hints(decoder_heads=4))
+    assert found.pixel_decoder.encoder_heads == 4
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.7, 345 / 128, 52 / 49])
+@pytest.mark.parametrize("channels", [8, 49])
+def test_any_mlp_ratio(channels, ratio):
+    """Each stage rounds its own width down, so the first one's does not tell the others'."""
+    swin = SwinConfig(embed_channels=channels, heads=(1, 1, 1, 1), mlp_ratio=ratio)
+    state = shapes_only(ARCHITECTURES["swin"].model_copy(update={"backbone": swin}))
+    found = read_architecture(state)
+    again = shapes_only(found)
+    assert {k: t.shape for k, t in again.items()} == {k: t.shape for k, t in state.items()}
+
+
 def test_contradictions_are_refused():
     state = random_state(ARCHITECTURES["swin"])
     with pytest.raises(CheckpointError, match="hidden divisible by heads, got 32/5"):

@@ -44,6 +44,21 @@ def test_wrong_sizes_of_the_hub_are_replaced_and_this_is_said():
     assert choice.postprocessing.mode == "semantic"
 
 
+def test_other_sizes_that_the_source_states_are_kept():
+    stated = PreprocessingConfig(shortest_edge_px=384, longest_edge_px=1000)
+    choice = choose(foreign(preprocessing=stated), network(133), Wishes())
+    assert edges(choice) == (384, 1000)
+    assert choice.preprocessing.pad_to_px == 1
+    choice = choose(foreign(preprocessing=stated), network(133), Wishes(preset="coco-panoptic"))
+    assert edges(choice) == (800, 1333)
+
+
+def test_pictures_keep_their_size_where_asked():
+    choice = choose(foreign(preprocessing=HUB_SIZES), network(19), Wishes(shortest_edge_px=0))
+    assert edges(choice) == (None, 2048)
+    assert told(choice, "own size")
+
+
 def test_the_coco_models_answer_panoptic():
     choice = choose(foreign(hub_name="maskformer-swin-tiny-coco"), network(133), Wishes())
     assert choice.postprocessing.mode == "panoptic"
@@ -105,6 +120,12 @@ def test_unknown_classes():
     choice = choose(foreign(labels=("sky", "cat", "dog")), network(3), Wishes(things=("cat",)))
     assert [c.is_thing for c in choice.taxonomy.classes] == [False, True, False]
     assert choice.postprocessing.mode == "panoptic"
+
+
+def test_names_of_another_number_of_classes_are_not_used():
+    choice = choose(foreign(labels=("cat", "dog")), network(3), Wishes())
+    assert choice.taxonomy.classes[0].name == "class_0"
+    assert told(choice, "2 classes", "have 3")
 
 
 def test_own_class_list(tmp_path):

@@ -1,6 +1,7 @@
 """Folders of transformers of every age give the same tensors and settings."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -167,6 +168,10 @@ def test_broken_folders(tmp_path):
         ("basic", {"backbone_config": {"model_type": "resnet", "depths": [2, 1, 1, 1]}}),
         ("basic", {"id2label": {"zero": "a"}}),
         ("basic", {"decoder_config": [8]}),
+        ("basic", {"decoder_config": {"decoder_attention_heads": "eight"}}),
+        ("basic", {"decoder_config": {"dropout": None}}),
+        ("basic", {"backbone_config": {"model_type": "resnet", "depths": 4}}),
+        ("basic", {"id2label": {"0": "a", "1": "b", "2": " "}}),
     ],
 )
 def test_weights_and_config_that_contradict_each_other(tmp_path, name, config):
@@ -181,7 +186,10 @@ def test_incomplete_weights():
     with pytest.raises(CheckpointError, match="without the heads"):
         from_huggingface(without_heads)
     without_key = {k: t for k, t in state.items() if "layers.1.encoder_attn.k_proj" not in k}
-    with pytest.raises(CheckpointError, match="query, key and value"):
+    with pytest.raises(CheckpointError, match=r"missing key \S+layers\.1\.encoder_attn\.k_proj\."):
         from_huggingface(without_key)
+    (key,) = (k for k in state if k.endswith("layers.1.encoder_attn.k_proj.bias"))
+    with pytest.raises(CheckpointError, match=rf"{re.escape(key)}: expected shape \(32,\).*\(3,\)"):
+        from_huggingface(state | {key: state[key][:3]})
     with pytest.raises(CheckpointError, match=r"surplus key .*strange"):
         from_huggingface(state | {"strange": torch.ones(1)})

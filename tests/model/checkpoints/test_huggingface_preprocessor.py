@@ -58,6 +58,16 @@ def test_absent_fields_are_those_of_transformers():
     assert config == PreprocessingConfig(shortest_edge_px=800, longest_edge_px=1333)
 
 
+def test_null_is_absent():
+    nothing = dict.fromkeys(("size", "max_size", "size_divisor", "rescale_factor", "image_mean"))
+    assert read_preprocessor(nothing) == read_preprocessor({})
+
+
+def test_another_filter_is_said():
+    assert "bilinear" in read_preprocessor({"resample": 3})[1][0]
+    assert read_preprocessor({"resample": 2})[1] == ()
+
+
 def test_fixed_size_is_said():
     config, notes = read_preprocessor({"size": {"height": 384, "width": 512}})
     assert (config.shortest_edge_px, config.longest_edge_px) == (384, 512)
@@ -76,7 +86,13 @@ def test_steps_that_are_switched_off():
 
 @pytest.mark.parametrize(
     "config",
-    [{"size": "large"}, {"image_mean": [0.5], "image_std": [0.5]}, {"size": {"longest": 3}}],
+    [
+        {"size": "large"},
+        {"size": {"longest": 3}},
+        {"image_mean": [0.5], "image_std": [0.5]},
+        {"image_mean": [0.5] * 3, "image_std": [0.0] * 3},
+        {"image_mean": [float("nan")] * 3, "image_std": [0.5] * 3},
+    ],
 )
 def test_unsound_values(config):
     with pytest.raises(CheckpointError, match="preprocessor_config"):

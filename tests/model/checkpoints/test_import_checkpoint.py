@@ -1,5 +1,7 @@
 """A model folder comes out whole, or not at all."""
 
+import re
+
 import pytest
 import torch
 
@@ -108,6 +110,21 @@ def test_weights_that_do_not_fit_leave_nothing_behind(tmp_path, spoil, message):
     with pytest.raises(CheckpointError, match=message):
         import_checkpoint(source, tmp_path / "made")
     assert [f.name for f in tmp_path.iterdir()] == ["model.pkl"]
+
+
+@pytest.mark.parametrize("is_new_generation", [False, True])
+@pytest.mark.parametrize(
+    "ending",
+    ["layer_4.weight", "adapter_2.norm.bias", "predictor.mask_embed.layers.1.weight"],
+)
+def test_keys_are_told_as_the_file_spells_them(tmp_path, is_new_generation, ending):
+    state = original_state(SWIN, is_new_generation=is_new_generation)
+    (key,) = (key for key in state if key.endswith(ending))
+    state[key] = torch.zeros(3, 5)
+    for spoilt in (state, {k: t for k, t in state.items() if k != key}):
+        source = write_pickle(tmp_path / "model.pkl", spoilt)
+        with pytest.raises(CheckpointError, match=rf"{re.escape(key)}\b"):
+            import_checkpoint(source, tmp_path / "made")
 
 
 def test_widths_that_no_network_has(tmp_path):

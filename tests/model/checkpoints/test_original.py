@@ -1,6 +1,7 @@
 """Every form in which the original implementation stores a model gives the same tensors."""
 
 import collections
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,28 @@ def test_bare_state_dict_and_data_parallel_prefix(tmp_path):
     path = tmp_path / "bare.pth"
     torch.save({f"module.{key}": t for key, t in original_state(SWIN).items()}, path)
     assert_equal(read_original(path).state, random_state(SWIN))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: {"model": s, "model_ema": {}},
+        lambda s: {"model_ema": {"state_dict": s}, "epoch": 3},
+        lambda s: {"state_dict": {f"model.{key}": t for key, t in s.items()}},
+        lambda s: {f"_orig_mod.module.{key}": t for key, t in s.items()},
+    ],
+)
+def test_wrapped_weights(tmp_path, wrap):
+    path = tmp_path / "wrapped.pth"
+    torch.save(wrap(original_state(SWIN)), path)
+    assert_equal(read_original(path).state, random_state(SWIN))
+
+
+def test_remarks_among_the_arrays(tmp_path):
+    remarks = {"__author__": "someone", "matching_heuristics": True}
+    arrays = {key: tensor.numpy() for key, tensor in original_state(SWIN).items()}
+    (tmp_path / "flat.pkl").write_bytes(pickle.dumps(arrays | remarks))
+    assert_equal(read_original(tmp_path / "flat.pkl").state, random_state(SWIN))
 
 
 def test_safetensors_with_the_originals_names(tmp_path):

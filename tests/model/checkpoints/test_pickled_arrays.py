@@ -33,6 +33,18 @@ def test_any_array_comes_back(tmp_path_factory, array, protocol, is_fortran):
     np.testing.assert_array_equal(back, array)
 
 
+@given(
+    axes=st.permutations(range(4)),
+    protocol=st.integers(0, 5),
+    array=arrays.arrays("<f4", arrays.array_shapes(min_dims=4, max_dims=4)),
+)
+def test_any_order_in_memory(tmp_path_factory, array, axes, protocol):
+    path = tmp_path_factory.mktemp("pickle") / "array.pkl"
+    array = array.transpose(axes)
+    path.write_bytes(pickle.dumps({"a": array}, protocol=protocol))
+    np.testing.assert_array_equal(read_pickle(path)["a"], array)
+
+
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused_or_read(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("pickle") / "any.pkl"

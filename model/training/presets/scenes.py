@@ -46,7 +46,8 @@ CONFIG = TrainConfig(
             queries=40, layers=3, hidden=128, heads=8, feed_forward=512, dropout=0.0
         ),
     ),
-    preprocessing=PreprocessingConfig(shortest_edge_px=256, longest_edge_px=1024),
+    # On 60 scenes of neither training nor scoring: PQ 0.780 at 256 px, 0.788 at 320, 0.750 at 384.
+    preprocessing=PreprocessingConfig(shortest_edge_px=320, longest_edge_px=1024),
     postprocessing=PostprocessingConfig(score_threshold=0.7, overlap_threshold=0.8),
     data=SceneData(count=3000, hw=(256, 384)),
     augmentation=AugmentConfig(

@@ -125,11 +125,18 @@ def run_server(
                 port = address.getsockname()[1]
                 print(_ready_line(settings.host, port, segmenters), flush=True)
 
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+            if sig == signal.SIGINT and self.should_exit:
+                self.force_exit = True  # asked twice
             if self.started:
                 app.state.service.drain()
             delay_s = settings.drain_delay_ms / 1000 if sig == signal.SIGTERM else 0
-            threading.Timer(delay_s, super().handle_exit, (sig, frame)).start()
+            threading.Timer(delay_s, self._leave).start()
+
+        def _leave(self) -> None:
+            # Uvicorn's own handler would raise the signal again when all is finished, and the exit
+            # status would tell of a crash.
+            self.should_exit = True
 
     if settings.log_level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -1,9 +1,9 @@
 """MaskFormer for Python programs: load a model folder, segment pictures.
 
-    from maskformer import Segmenter
+Example::
 
     with Segmenter.load("weights/scenes") as segmenter:
-        result = segmenter.segment(open("street.jpg", "rb").read(), mode="panoptic")
+        result = segmenter.segment(Path("street.jpg").read_bytes(), mode="panoptic")
 """
 
 from model.inference.segmenter import Segmenter

@@ -18,7 +18,9 @@ COPY cli cli
 COPY maskformer maskformer
 COPY model model
 COPY weights weights
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 MASKFORMER_CACHE_DIR=/tmp/maskformer
+# Compiled loops and graphs are kept where a read-only root still allows writing.
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
+    MASKFORMER_CACHE_DIR=/tmp/maskformer NUMBA_CACHE_DIR=/tmp/numba
 USER maskformer
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD \

@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.errors import MalformedRequestError, UnsupportedMediaError
 from app.multipart import Part, parse_multipart
@@ -14,6 +15,8 @@ from model.errors import InvalidParameterError
 Fields = Sequence[tuple[str, str | float]]
 
 _ACCEPTED = "image/*, application/octet-stream, multipart/form-data or application/json"
+# A picture as it is; the last is how Amazon's tools call it.
+_BARE = ("", "application/octet-stream", "application/x-image")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +40,8 @@ def read_body(content_type: str | None, body: bytes) -> Body:
         UnsupportedMediaError: another type.
         InvalidParameterError: no field `image`, or a field of another kind than text or number.
     """
-    media_type = (content_type or "").split(";")[0].strip().lower()
-    if media_type in ("", "application/octet-stream") or media_type.startswith("image/"):
+    media_type = media_type_of(content_type)
+    if media_type in _BARE or media_type.startswith("image/"):
         return Body(body, [])
     if media_type == "multipart/form-data":
         return _read_form(content_type or "", body)
@@ -48,6 +51,11 @@ def read_body(content_type: str | None, body: bytes) -> Body:
         f"expected the Content-Type {_ACCEPTED}, got {media_type[:ECHO]!r}; send a bare "
         "picture with the header Content-Type: application/octet-stream"
     )
+
+
+def media_type_of(content_type: str | None) -> str:
+    """The header without its parameters, in lower case; empty where there is none."""
+    return (content_type or "").split(";")[0].strip().lower()
 
 
 def _read_form(content_type: str, body: bytes) -> Body:
@@ -71,7 +79,29 @@ def _text(part: Part) -> str:
         ) from None
 
 
-def _read_json(body: bytes) -> Body:
+def read_parts(content_type: str | None, body: bytes) -> tuple[list[Part], Fields]:
+    """Take a form with any number of pictures apart: its parts `image`, and the fields beside them.
+
+    Raises:
+        UnsupportedMediaError: no form.
+        MalformedRequestError: the body is not what its type says.
+    """
+    if media_type_of(content_type) != "multipart/form-data":
+        raise UnsupportedMediaError(
+            f"expected multipart/form-data with parts named image, got {content_type!r:.80}"
+        )
+    parts = parse_multipart(content_type or "", body)
+    images = [part for part in parts if part.name == "image"]
+    return images, [(part.name, _text(part)) for part in parts if part.name != "image"]
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        MalformedRequestError: not JSON, or not an object.
+        InvalidParameterError: a field is named twice.
+    """
     try:
         value = json.loads(body, object_pairs_hook=_without_duplicates)
     except InvalidParameterError:
@@ -80,12 +110,18 @@ def _read_json(body: bytes) -> Body:
         raise MalformedRequestError(f"expected a JSON body, got: {error}") from None
     if not isinstance(value, dict):
         raise MalformedRequestError(f"expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _read_json(body: bytes) -> Body:
+    value = read_object(body)
     image = value.pop("image", None)
     if not isinstance(image, str):
         raise InvalidParameterError(
             f"expected `image` as base64 text, got {'nothing' if image is None else _kind(image)}"
         )
-    return Body(from_base64(image), [pair for item in value.items() for pair in _pairs(*item)])
+    fields = [pair for item in value.items() for pair in field_pairs(*item)]
+    return Body(from_base64(image), fields)
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -97,7 +133,12 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _pairs(name: str, value: object) -> Fields:
+def field_pairs(name: str, value: object) -> Fields:
+    """One field of a JSON object as names and values, a list's values one by one; null is none.
+
+    Raises:
+        InvalidParameterError: a value that is neither text nor number.
+    """
     if value is None:
         return []
     values = value if isinstance(value, list) else [value]

@@ -39,17 +39,29 @@ async def handle_error(request: Request, error: Exception) -> Response:
 
 def answer_error(request: Request, error: Exception) -> Response:
     """Turn an exception into its answer, and count it; only failures of ours are logged whole."""
-    shown = public_error(_translated(request, error))
-    status = row_of(shown).status
+    shown = note_error(request, error)
+    status = _status(request, shown)
     request_id = request.state.request_id
-    metrics: Metrics = request.app.state.metrics
-    metrics.request_failed(shown)
-    if status == 500:
-        _LOG.error("request %s failed", request_id, exc_info=error)
     headers = error_headers(shown)
     if isinstance(error, HTTPException):
         headers |= dict(error.headers or {})
     return Response(error_body(shown, request_id), status, headers, "application/json")
+
+
+def note_error(request: Request, error: Exception) -> Exception:
+    """Count an exception, log it if the fault is ours, and give the one that a caller may read."""
+    shown = public_error(_translated(request, error))
+    metrics: Metrics = request.app.state.metrics
+    metrics.request_failed(shown)
+    if row_of(shown).status == 500:
+        _LOG.error("request %s failed", request.state.request_id, exc_info=error)
+    return shown
+
+
+def _status(request: Request, shown: Exception) -> int:
+    """The table's status; clients of the Open Inference Protocol know 400, not 422."""
+    status = row_of(shown).status
+    return 400 if status == 422 and request.url.path.startswith("/v2/") else status
 
 
 def _translated(request: Request, error: Exception) -> Exception:

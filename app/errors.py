@@ -11,6 +11,7 @@ MaskFormerError (model/errors.py)
     ├── OverloadedError            as many requests as allowed are already here
     ├── NotReadyError              starting or draining
     ├── DeadlineExceededError      the time was over before the answer was ready
+    ├── UnsupportedOperationError  a protocol has it, this service does not
     ├── ClientGoneError            the caller left; only logs and metrics see it
     └── InternalError              something broke that no other class names
 """
@@ -81,6 +82,10 @@ class DeadlineExceededError(ServiceError):
     """The time was over before the answer was ready."""
 
 
+class UnsupportedOperationError(ServiceError):
+    """A protocol has this operation, this service does not."""
+
+
 class ClientGoneError(ServiceError):
     """The caller left before the answer was ready."""
 
@@ -118,6 +123,7 @@ TABLE: dict[type[Exception], Row] = {
     ClientGoneError: Row(499, "cancelled"),
     EngineError: Row(500, "backend"),
     InternalError: Row(500, "backend"),
+    UnsupportedOperationError: Row(501, "validation"),
     NotReadyError: Row(503, "unavailable"),
     DeadlineExceededError: Row(504, "timeout"),
 }

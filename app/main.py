@@ -6,7 +6,18 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.api import health, metrics, models, segment
+from app.api import (
+    batch,
+    health,
+    huggingface,
+    label_studio,
+    metrics,
+    models,
+    oip,
+    sagemaker,
+    segment,
+)
+from app.api.vertex import vertex_router
 from app.error_answers import HANDLED, handle_error
 from app.limits import Admission, BodyLimit
 from app.loading import load_segmenters
@@ -15,9 +26,6 @@ from app.request_context import RequestContext
 from app.service import SegmentationService
 from app.settings import Settings
 from model.inference.segmenter import Segmenter
-
-# Beside the picture: field names, boundaries, JSON, the longest list of classes.
-_BODY_OVERHEAD_BYTES = 2**20
 
 
 def create_app(settings: Settings, segmenters: Mapping[str, Segmenter] | None = None) -> FastAPI:
@@ -52,15 +60,11 @@ def create_app(settings: Settings, segmenters: Mapping[str, Segmenter] | None = 
         redirect_slashes=False,
     )
     app.state.settings, app.state.metrics = settings, counted
-    app.add_middleware(BodyLimit, max_body_bytes=_max_body_bytes(settings))
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(RequestContext, metrics=counted)  # added last = outermost
     for cls in HANDLED:
         app.add_exception_handler(cls, handle_error)
-    for api in (segment, models, health, metrics):
+    app.include_router(vertex_router(settings))  # first: its paths may be those of other routes
+    for api in (segment, batch, oip, huggingface, label_studio, sagemaker, models, health, metrics):
         app.include_router(api.router)
     return app
-
-
-def _max_body_bytes(settings: Settings) -> int:
-    """Room for the largest picture as base64."""
-    return settings.max_image_bytes * 4 // 3 + _BODY_OVERHEAD_BYTES

@@ -1,6 +1,8 @@
 """The one place that counts and times; everything here ends in `GET /metrics`."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import (
@@ -9,6 +11,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    Summary,
     generate_latest,
 )
 
@@ -59,6 +62,18 @@ class Metrics:
             )
             for stage in STAGES
         }
+        self._failed_pictures = Summary(
+            "maskformer_failed_picture_duration_seconds",
+            "Time of one picture that got no answer.",
+            ["model"],
+            registry=self.registry,
+        )
+        self._last_answer = Gauge(
+            "maskformer_last_answer_timestamp_seconds",
+            "When a model last answered a picture, in Unix time.",
+            ["model"],
+            registry=self.registry,
+        )
         self._inflight = Gauge(
             "maskformer_inflight_requests", "Requests in work.", registry=self.registry
         )
@@ -105,9 +120,32 @@ class Metrics:
         self._batch_size.labels(model).observe(size)
         self._releases.labels(model, reason).inc()
 
-    def stage_done(self, model: str, stage: str, seconds: float) -> None:
-        """Time one picture in one of `STAGES`."""
-        self._stages[stage].labels(model).observe(seconds)
+    @contextmanager
+    def picture(self, model: str) -> Iterator[dict[str, float]]:
+        """Count one picture of a model, answered or failed.
+
+        Gives a dict that the body fills with seconds per stage of `STAGES`; they count once the
+        picture is answered.
+        """
+        started_s = time.perf_counter()
+        timing_s: dict[str, float] = {}
+        try:
+            yield timing_s
+        except BaseException:  # a caller that left counts too
+            self._failed_pictures.labels(model).observe(time.perf_counter() - started_s)
+            raise
+        for stage, seconds in timing_s.items():
+            self._stages[stage].labels(model).observe(seconds)
+        self._last_answer.labels(model).set_to_current_time()
+
+    def value(self, name: str, model: str) -> float:
+        """The present value of a series of one model; 0 before its first event.
+
+        Args:
+            name: as `/metrics` shows it, without the prefix `maskformer_`.
+            model: by the name that requests use.
+        """
+        return self.registry.get_sample_value(f"maskformer_{name}", {"model": model}) or 0.0
 
     def request_entered(self) -> None:
         """Count a request in."""

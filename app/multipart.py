@@ -17,9 +17,10 @@ MAX_PARTS = 1100
 
 @dataclass(eq=False)
 class Part:
-    """One part of a form: its name and content."""
+    """One part of a form: its name, content, and the file's name or an empty one."""
 
     name: str = ""
+    file_name: str = ""
     data: bytearray = field(default_factory=bytearray)
 
 
@@ -76,8 +77,9 @@ class _Collector:
 
     def _header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
-            name = parse_options_header(bytes(self._value))[1].get(b"name", b"")
-            self.parts[-1].name = name.decode("utf-8", "replace")
+            options = parse_options_header(bytes(self._value))[1]
+            self.parts[-1].name = options.get(b"name", b"").decode("utf-8", "replace")
+            self.parts[-1].file_name = options.get(b"filename", b"").decode("utf-8", "replace")
         self._header.clear()
         self._value.clear()
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.parameters import Parameters
-from app.schemas import SegmentationAnswer
+from app.schemas import ErrorAnswer, SegmentationAnswer
 
 _BINARY = {"type": "string", "format": "binary"}
 # An 8 x 8 picture of sky and grass, so that the example can be sent as it stands.
@@ -86,4 +86,108 @@ SEGMENT_RESPONSE: dict[str, Any] = {
     "description": "The segments, in the form that `format` asked for.",
     "model": SegmentationAnswer,
     "content": {"image/png": {"schema": _BINARY}},
+}
+
+_OIP_EXAMPLE = {
+    "id": "1",
+    "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [_TINY_PNG]}],
+    "outputs": [{"name": "segments_info"}],
+}
+
+OIP_INFER: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "JSON, with pictures in base64; or JSON followed by binary tensors, its "
+        "length in the header `Inference-Header-Content-Length`; or a bare picture with 0 there.",
+        "content": {
+            "application/json": {"schema": {"type": "object"}, "example": _OIP_EXAMPLE},
+            "application/octet-stream": {"schema": _BINARY},
+        },
+    },
+}
+
+PROTOCOL_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "The request is at fault.", "model": ErrorAnswer},
+    "5XX": {"description": "The service is at fault, or not ready.", "model": ErrorAnswer},
+}
+
+HUGGINGFACE_REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
+            "application/json": {
+                "schema": {"type": "object", "required": ["inputs"]},
+                "example": {"inputs": _TINY_PNG, "parameters": {"subtask": "semantic"}},
+            },
+        },
+    },
+}
+
+BATCH_REQUEST: dict[str, Any] = {
+    "parameters": SEGMENT_REQUEST["parameters"],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": _object({"type": "array", "items": _BINARY})}
+        },
+    },
+}
+
+BATCH_RESPONSE: dict[str, Any] = {
+    "description": "One JSON object per line: `index` and `file` of the picture, `status`, and "
+    "the fields of its answer or error, as `POST /segment` gives them.",
+    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+}
+
+SAGEMAKER_REQUEST: dict[str, Any] = {
+    "parameters": [
+        *SEGMENT_REQUEST["parameters"],
+        _header(
+            "X-Amzn-SageMaker-Custom-Attributes",
+            "Parameters in the form of a query, such as `mode=semantic&masks=png`.",
+            {"type": "string"},
+        ),
+    ],
+    "requestBody": SEGMENT_REQUEST["requestBody"],
+}
+
+VERTEX_REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["instances"],
+                    "properties": {
+                        "instances": {"type": "array", "items": {"type": "object"}},
+                        "parameters": {"type": "object", "properties": _fields()},
+                    },
+                },
+                "example": {"instances": [{"image": _TINY_PNG}], "parameters": {"masks": "none"}},
+            }
+        },
+    },
+}
+
+_LABEL_CONFIG = (
+    '<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image">'
+    '<Label value="car"/></BrushLabels></View>'
+)
+
+LABEL_STUDIO_PREDICT: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["tasks", "label_config"]},
+                "example": {
+                    "tasks": [{"id": 1, "data": {"image": f"data:image/png;base64,{_TINY_PNG}"}}],
+                    "label_config": _LABEL_CONFIG,
+                },
+            }
+        },
+    },
 }

@@ -49,6 +49,20 @@ class SegmentationAnswer(BaseModel):
     timing_ms: dict[str, float] = Field(description="Time in each stage, in milliseconds.")
 
 
+class PredictionsAnswer(BaseModel):
+    """The answers for several pictures, in their order."""
+
+    predictions: list[SegmentationAnswer]
+
+
+class HuggingFaceSegment(BaseModel):
+    """One segment as Hugging Face's image-segmentation task has it."""
+
+    label: str
+    score: float | None = Field(description="Probability; null in semantic answers.")
+    mask: str = Field(description="Base64 of a full-size grey PNG, 0 and 255.")
+
+
 class ErrorAnswer(BaseModel):
     """Every error, whatever route or layer it rose from."""
 

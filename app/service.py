@@ -16,9 +16,10 @@ from app.errors import ModelNotFoundError, NotReadyError
 from app.metrics import Metrics
 from app.parameters import Parameters
 from app.schemas import ModelAnswer
+from app.segmented import Segmented
 from app.served_model import ServedModel, describe_model
 from app.settings import Settings
-from model.inference.segmenter import Segmenter
+from model.inference.segmenter import Picture, Segmenter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,37 +49,60 @@ class SegmentationService:
         self._ready = False
 
     async def segment(self, image: bytes, parameters: Parameters, deadline_s: float) -> Answer:
-        """Answer one picture.
+        """Answer one picture in the service's own form; see `answer`."""
+
+        def write(done: Segmented) -> Answer:
+            return write_answer(done.segmentation, done.model, image, parameters, done.timing_s)
+
+        return await self.answer(image, parameters, deadline_s, write)
+
+    async def answer(
+        self,
+        image: Picture,
+        parameters: Parameters,
+        deadline_s: float,
+        write: Callable[[Segmented], T],
+    ) -> T:
+        """Answer one picture in any protocol.
 
         Args:
-            image: encoded.
+            image: encoded, or a (h, w, 3) uint8 RGB array within the limits.
             parameters: what is asked for.
             deadline_s: on the clock of `time.monotonic`; later the engine is not bothered.
+            write: gives the answer its form; runs in the CPU pool.
 
         Raises:
             MaskFormerError: one of `app.errors.TABLE`.
         """
         model = self.find(parameters.model)
-        asked = _asked(parameters, model)
-        model.segmenter.options(**asked)  # refuses before any work is spent
-        model.batcher.check_room()
-        timing_s: dict[str, float] = {}
+        with self._metrics.picture(model.name) as timing_s:
+            self.check(parameters)
+            asked = _asked(parameters, model)
+            with _timed(timing_s, "prepare"):
+                sample = await self.compute(model.segmenter.prepare, image)
+            inference = await model.batcher.submit(sample, deadline_s)
+            timing_s |= {"queue": inference.queue_s, "inference": inference.run_s}
+            with _timed(timing_s, "postprocess"):
+                segmentation = await self.compute(
+                    model.segmenter.finish, inference.raw, sample, **asked
+                )
+            done = Segmented(model, image, sample, inference.raw, segmentation, timing_s)
+            with _timed(timing_s, "encode"):
+                return await self.compute(write, done)
 
-        with _timed(timing_s, "prepare"):
-            sample = await self.compute(model.segmenter.prepare, image)
-        inference = await model.batcher.submit(sample, deadline_s)
-        timing_s |= {"queue": inference.queue_s, "inference": inference.run_s}
-        with _timed(timing_s, "postprocess"):
-            segmentation = await self.compute(
-                model.segmenter.finish, inference.raw, sample, **asked
-            )
-        with _timed(timing_s, "encode"):
-            answer = await self.compute(
-                write_answer, segmentation, model, image, parameters, timing_s
-            )
-        for stage, seconds in timing_s.items():
-            self._metrics.stage_done(model.name, stage, seconds)
-        return answer
+    def check(self, parameters: Parameters) -> ServedModel:
+        """Raise what `answer` would raise for any picture now, before work is spent.
+
+        Returns:
+            the model that would answer.
+
+        Raises:
+            MaskFormerError: the model or a wish is unknown, the queue full or closed.
+        """
+        model = self.find(parameters.model)
+        model.segmenter.options(**_asked(parameters, model))
+        model.batcher.check_room()
+        return model
 
     async def compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run CPU work in the pool, away from the event loop; cancelled callers leave its queue."""
@@ -98,6 +122,11 @@ class SegmentationService:
                 f"expected a model among {', '.join(self._models)}, got {name!r}"
             )
         return self._models[name]
+
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        """All loaded models, the default first."""
+        return tuple(self._models.values())
 
     def describe(self) -> list[ModelAnswer]:
         """All loaded models, the default first."""

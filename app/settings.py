@@ -27,6 +27,14 @@ _INJECTED_NAME = re.compile(
 )
 _INJECTED_PORT = re.compile(r"(tcp|udp|sctp)://.*")
 
+# What Vertex AI tells a container; a variable of ours goes before.
+_VERTEX = {
+    "AIP_HTTP_PORT": "port",
+    "AIP_PREDICT_ROUTE": "vertex_predict_route",
+    "AIP_HEALTH_ROUTE": "vertex_health_route",
+}
+_PATH = r"^/[A-Za-z0-9._~:/-]*$"
+
 
 class Settings(BaseModel):
     """The effective settings, immutable; read once, at the edge."""
@@ -101,6 +109,21 @@ class Settings(BaseModel):
         ge=0,
         description="After SIGTERM: how long to serve on with /readyz at 503 before closing.",
     )
+    label_studio_media_dir: Path | None = Field(
+        None,
+        description="Label Studio's media folder, mounted here, in which the uploads of its tasks "
+        "are read; unset refuses such tasks.",
+    )
+    vertex_predict_route: str | None = Field(
+        None,
+        pattern=_PATH,
+        description="Path for Vertex AI's predictions; there AIP_PREDICT_ROUTE sets it.",
+    )
+    vertex_health_route: str | None = Field(
+        None,
+        pattern=_PATH,
+        description="Path for Vertex AI's health checks; there AIP_HEALTH_ROUTE sets it.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )
@@ -145,13 +168,15 @@ def load_settings(
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of all `MASKFORMER_*` variables by field name; empty ones count as unset.
+    """The values of all variables that set a field, by field name; empty ones count as unset.
+
+    These are `MASKFORMER_*`, and behind them those that Vertex AI sets.
 
     Raises:
         InvalidParameterError: a variable that names no field.
     """
     known = {variable_of(field): field for field in Settings.model_fields}
-    values = {}
+    values = {field: environ[name] for name, field in _VERTEX.items() if environ.get(name)}
     for name, value in environ.items():
         if not name.startswith(PREFIX) or _is_injected(name, value):
             continue

@@ -13,6 +13,7 @@ from model.structures import Mode
 PositiveInt = Annotated[int, Field(ge=1)]
 FourInts = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 Byte = Annotated[int, Field(ge=0, le=255)]
+ScoresAt = Literal["input", "output", "stride4"]
 
 
 class Frozen(BaseModel):
@@ -205,14 +206,16 @@ class PostprocessingConfig(Frozen):
         scores_at: where mask probabilities are combined to semantic scores. `input`: logits are
             enlarged to the padded input, scores resized to the picture (the original's semantic
             models). `output`: logits are resized to the picture first (the original's panoptic
-            models). Panoptic answers always use `output`.
+            models). `stride4`: masks are combined as they come, scores resized to the picture:
+            cheapest, and not what the original computes (docs/decisions/0006-post-processing.md).
+            Panoptic and instance answers always use `output`.
     """
 
     mode: Mode = "panoptic"
     score_threshold: float = Field(default=0.8, ge=0, le=1)
     overlap_threshold: float = Field(default=0.8, ge=0, le=1)
     mask_threshold: float = Field(default=0.5, gt=0, lt=1)
-    scores_at: Literal["input", "output"] = "input"
+    scores_at: ScoresAt = "input"
 
 
 class ClassInfo(Frozen):

@@ -14,7 +14,12 @@ from app.service import SegmentationService
 
 router = APIRouter(tags=["segmentation"])
 
-_NEVER_HERE = (errors.RouteNotFoundError, errors.MethodNotAllowedError, errors.ClientGoneError)
+_NEVER_HERE = (
+    errors.RouteNotFoundError,
+    errors.MethodNotAllowedError,
+    errors.UnsupportedOperationError,
+    errors.ClientGoneError,
+)
 
 
 @router.post(

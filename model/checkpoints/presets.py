@@ -6,13 +6,13 @@ copies all state 800/1333 instead, which does not reproduce the released scores.
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from model.checkpoints.taxonomy import BUNDLED, read_taxonomy
 from model.config import (
     ArchitectureConfig,
     PostprocessingConfig,
     PreprocessingConfig,
+    ScoresAt,
     SwinConfig,
     Taxonomy,
 )
@@ -40,7 +40,7 @@ class Preset:
     mode: Mode = "semantic"
     pad_to_px: int = 32
     score_threshold: float = 0.8
-    scores_at: Literal["input", "output"] = "input"
+    scores_at: ScoresAt = "input"
 
     def taxonomy(self) -> Taxonomy:
         """The data set's classes."""

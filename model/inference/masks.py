@@ -18,6 +18,21 @@ def box_of_mask(mask: np.ndarray) -> tuple[int, int, int, int]:
     return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
 
 
+def box_of_runs(runs: np.ndarray, hw: tuple[int, int]) -> tuple[int, int, int, int]:
+    """As `box_of_mask`, from the run lengths of a (h, w) mask."""
+    bounds = np.cumsum(runs)
+    first, last = bounds[0:-1:2], bounds[1::2] - 1
+    if not len(first):
+        return 0, 0, 0, 0
+    height = hw[0]
+    left, right = int(first[0]) // height, int(last[-1]) // height
+    if (first // height != last // height).any():  # a run that goes on in the next column
+        top, bottom = 0, height - 1
+    else:
+        top, bottom = int((first % height).min()), int((last % height).max())
+    return left, top, right + 1 - left, bottom + 1 - top
+
+
 def runs_of_mask(mask: np.ndarray) -> np.ndarray:
     """Run lengths of one mask.
 

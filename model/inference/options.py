@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict, Unpack
 
 from model.artifact import Manifest
+from model.config import ScoresAt
 from model.errors import InvalidParameterError, UnavailableModeError
 from model.structures import Mode
 
@@ -45,7 +46,7 @@ class AnswerOptions:
     score_threshold: float
     overlap_threshold: float
     mask_threshold: float
-    scores_at: Literal["input", "output"]
+    scores_at: ScoresAt
     classes: frozenset[int] | None
 
 

@@ -1,15 +1,17 @@
 """What the network says -> the answer for one picture, at the picture's own size.
 
-One file per mode, each a plain dense computation tile by tile: memory is bounded by the answer,
-never by queries x pixels or classes x pixels. The order of all steps is the paper's reference
-implementation's, checked against its numbers in `tests/model/inference/test_reference.py`.
+One file per mode. Bounds decide most of a picture block by block (`blocks.py`), compiled loops
+compute the rest (`kernels.py`): exactly what a dense computation gives, in a fraction of its time,
+with memory bounded by the answer (docs/decisions/0006-post-processing.md). The order of all steps
+is the paper's reference implementation's, checked against its numbers in
+`tests/model/inference/test_reference.py`.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Literal
 
 import numpy as np
 
+from model.config import ScoresAt
 from model.inference.postprocess.geometry import Geometry
 from model.inference.postprocess.instance import instance
 from model.inference.postprocess.panoptic import panoptic
@@ -27,7 +29,7 @@ def postprocess(
     score_threshold: float,
     overlap_threshold: float,
     mask_threshold: float,
-    scores_at: Literal["input", "output"],
+    scores_at: ScoresAt,
     classes: Collection[int] | None = None,
 ) -> Segmentation:
     """Answer one picture.

@@ -1,9 +1,11 @@
-"""The way from the mask logits' grid back to the picture, and the two activations."""
+"""The ways from the mask logits' grid back to the picture, and the softmax."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from model.config import ScoresAt
+from model.inference.postprocess.blocks import Axis, Field
 from model.inference.resize import AxisMap, identity
 from model.structures import Sample
 
@@ -30,46 +32,62 @@ class Geometry:
         height, width = mask_logits.shape[1:]
         return cls((height, width), sample.padded_hw, sample.valid_hw, sample.original_hw)
 
-    def to_input(self, enlarged_hw: tuple[int, int] | None = None) -> tuple[AxisMap, AxisMap]:
-        """Rows and columns from logits to the resized picture, padding cut off.
+    def probabilities(self, mask_logits: np.ndarray, at: ScoresAt) -> Field:
+        """Mask probabilities of the answer's pixels.
 
         Args:
-            enlarged_hw: the size that logits are enlarged to before the cut; by default the
-                padded input's, which is not always 4 times theirs.
+            mask_logits: (N, logits height, logits width) float32.
+            at: where the sigmoid is taken: at the padded input's size, at the answer's, or on the
+                logits as they are.
         """
-        rows, columns = (
+        if at == "input":
+            first, second = self._to_input(self.padded_hw), self._input_to_output()
+        elif at == "output":
+            first, second = self._to_output(self.padded_hw), _unchanged(self.original_hw)
+        else:
+            first, second = _unchanged(self.logits_hw), self._to_output(self.padded_hw)
+        return _field(mask_logits, first, second, activate=True)
+
+    def class_maps(self, class_maps: np.ndarray) -> Field:
+        """A baseline's maps at the answer's pixels, enlarged by exactly 4 before the cut."""
+        height, width = self.logits_hw
+        way = self._to_output((4 * height, 4 * width))
+        return _field(class_maps, way, _unchanged(self.original_hw), activate=False)
+
+    def _to_input(self, enlarged_hw: tuple[int, int]) -> list[AxisMap]:
+        """Rows and columns from logits to the resized picture, padding cut off."""
+        return [
             identity(logits).resized(enlarged).cut(valid)
             for logits, enlarged, valid in zip(
-                self.logits_hw, enlarged_hw or self.padded_hw, self.valid_hw, strict=True
+                self.logits_hw, enlarged_hw, self.valid_hw, strict=True
             )
-        )
-        return rows, columns
+        ]
 
-    def to_output(self, enlarged_hw: tuple[int, int] | None = None) -> tuple[AxisMap, AxisMap]:
-        """Rows and columns from logits to the picture's own size; see `to_input`."""
-        rows, columns = self.to_input(enlarged_hw)
-        return rows.resized(self.original_hw[0]), columns.resized(self.original_hw[1])
+    def _input_to_output(self) -> list[AxisMap]:
+        return [
+            way.resized(original)
+            for way, original in zip(_unchanged(self.valid_hw), self.original_hw, strict=True)
+        ]
 
-    def input_to_output(self) -> tuple[AxisMap, AxisMap]:
-        """Rows and columns from the resized picture to the picture's own size."""
-        rows, columns = (
-            identity(valid).resized(original)
-            for valid, original in zip(self.valid_hw, self.original_hw, strict=True)
-        )
-        return rows, columns
+    def _to_output(self, enlarged_hw: tuple[int, int]) -> list[AxisMap]:
+        return [
+            way.resized(original)
+            for way, original in zip(self._to_input(enlarged_hw), self.original_hw, strict=True)
+        ]
+
+
+def _unchanged(hw: tuple[int, int]) -> list[AxisMap]:
+    return [identity(length) for length in hw]
+
+
+def _field(
+    maps: np.ndarray, first: list[AxisMap], second: list[AxisMap], *, activate: bool
+) -> Field:
+    rows, columns = (Axis.of(*ways) for ways in zip(first, second, strict=True))
+    return Field(maps, rows, columns, activate=activate)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities over the last axis, float32."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), np.float32)
-
-
-def sigmoid_(logits: np.ndarray) -> np.ndarray:
-    """Probabilities, written over the logits (float32); below about -88 they are 0."""
-    np.negative(logits, out=logits)
-    with np.errstate(over="ignore"):  # exp = inf gives the probability 0
-        np.exp(logits, out=logits)
-    logits += 1
-    np.reciprocal(logits, out=logits)
-    return logits

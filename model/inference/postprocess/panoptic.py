@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.inference.postprocess.geometry import Geometry, sigmoid_, softmax
+from model.inference.postprocess import kernels
+from model.inference.postprocess.contest import lead_blocks, lead_pixels
+from model.inference.postprocess.geometry import Geometry, softmax
 from model.inference.postprocess.segments import areas_and_boxes, relabel_
-from model.inference.resize import resample, tiles
 from model.structures import RawOutput, Segment, Segmentation
 
 
@@ -68,22 +69,22 @@ def _compete(
         Per query, the pixels it owns.
         Per query, the pixels of its own mask.
     """
-    queries = len(scores)
     owners = np.zeros(geometry.original_hw, np.int32)
-    owned, own = np.zeros(queries, np.int64), np.zeros(queries, np.int64)
-    if not queries:
+    if not len(scores):
         return owners, [], []
-    rows, columns = geometry.to_output()
-    for tile in tiles(owners.shape, depth=2 * queries):
-        masks = sigmoid_(resample(mask_logits, rows, columns, tile))
-        winner = owners[tile.slices]
-        best = np.full(winner.shape, -1, np.float32)
-        for query, mask in enumerate(masks):
-            own[query] += np.count_nonzero(mask >= mask_threshold)
-            mask *= scores[query]
-            np.copyto(winner, query, where=mask > best)
-            np.maximum(best, mask, out=best)
-        owned += np.bincount(winner.ravel(), minlength=queries)
+    threshold = float(np.float32(mask_threshold))
+    own, sums = np.zeros(len(scores), np.int64), np.zeros(len(scores))
+    for strip in geometry.probabilities(mask_logits, "output").strips():
+        lower, upper = strip.bounds()
+        leaders, is_open = lead_blocks(lower * scores, upper * scores)
+        is_open |= ((lower < threshold) & (upper >= threshold)).any(axis=-1)
+        strip.fill(owners, leaders)
+        is_own = (lower >= threshold) & ~is_open[..., None]
+        own += np.where(is_own, strip.areas_px[..., None], 0).sum(axis=(0, 1))
+        for positions, values in strip.pixels(is_open):
+            owners.reshape(-1)[positions], _ = lead_pixels(values, scores)
+            kernels.tally(own, sums, values, threshold)
+    owned = np.bincount(owners.reshape(-1), minlength=len(scores))
     return owners, owned.tolist(), own.tolist()
 
 

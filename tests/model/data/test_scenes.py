@@ -30,8 +30,20 @@ def examples() -> list[Example]:
 def test_the_fixed_order_of_the_classes() -> None:
     names = [entry.name for entry in CLASSES]
     assert names == [
-        "sky", "building", "road", "pavement", "grass", "tree", "water", "mountain",
-        "car", "person", "bicycle", "lamp", "sign", "boat",
+        "sky",
+        "building",
+        "road",
+        "pavement",
+        "grass",
+        "tree",
+        "water",
+        "mountain",
+        "car",
+        "person",
+        "bicycle",
+        "lamp",
+        "sign",
+        "boat",
     ]
     assert [entry.is_thing for entry in CLASSES] == [False] * 8 + [True] * 6
     assert len({entry.color for entry in CLASSES}) == len(CLASSES)
@@ -113,8 +125,16 @@ def test_labels_follow_the_edges_that_are_drawn() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(-1, 64, 64), (0, 31, 64), (0, 64, 4097), (0, 64.0, 64), (1.5, 64, 64), (True, 64, 64),
-     ("0", 64, 64), (0, None, 64)],
+    [
+        (-1, 64, 64),
+        (0, 31, 64),
+        (0, 64, 4097),
+        (0, 64.0, 64),
+        (1.5, 64, 64),
+        (True, 64, 64),
+        ("0", 64, 64),
+        (0, None, 64),
+    ],
 )
 def test_refuses_what_is_not_an_integer_in_range(arguments: tuple[object, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected .*, got "):

@@ -1,0 +1,77 @@
+"""Callers that hang up, in every protocol: their pictures never reach the engine."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from model.artifact import Artifact
+from tests.app.conftest import SOON_S, HeldEngine, make_app
+from tests.app.live import serving
+
+CONFIG = (
+    '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i">'
+    '<Label value="car"/></BrushLabels></View>'
+)
+
+
+@pytest.fixture(scope="module")
+def held(artifact: Artifact) -> Iterator[tuple[HeldEngine, str]]:
+    engine = HeldEngine(max_batch=1)
+    app = make_app(artifact, engine, vertex_predict_route="/predict")
+    with serving(app) as address:
+        yield engine, f"http://{address}"
+        engine.open.set()
+
+
+def requests(picture: bytes) -> dict[str, dict[str, Any]]:
+    text = base64.b64encode(picture).decode()
+    oip = {"name": "image", "datatype": "BYTES", "shape": [3], "data": [text] * 3}
+    tasks = [{"id": index, "data": {"image": text}} for index in range(3)]
+    return {
+        "/segment": {"content": picture},
+        "/segment/batch": {"files": [("image", ("x.png", picture))] * 3},
+        "/v2/models/fake/infer": {"json": {"inputs": [oip]}},
+        "/huggingface": {"content": picture},
+        "/label-studio/predict": {"json": {"tasks": tasks, "label_config": CONFIG}},
+        "/invocations": {"content": picture},
+        "/predict": {"json": {"instances": [{"image": text}] * 3}},
+    }
+
+
+def wait_until_nobody_waits(url: str) -> None:
+    soon_s = time.monotonic() + SOON_S
+    idle = ('maskformer_queue_size{model="fake"} 0.0', "maskformer_inflight_requests 1.0")
+    while not all(line in httpx.get(f"{url}/metrics").text for line in idle):
+        assert time.monotonic() < soon_s
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("path", requests(b""))
+def test_who_leaves_costs_the_engine_nothing(held, picture: bytes, path: str) -> None:
+    engine, url = held
+    engine.forget()
+    engine.open.clear()
+    body = requests(picture)[path]
+
+    async def hold_and_leave() -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=SOON_S) as web:
+            first = asyncio.ensure_future(web.post("/segment", content=picture))
+            await asyncio.wait_for(engine.hold(), SOON_S)
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(web.post(path, **body), 0.2)
+            first.cancel()
+
+    try:
+        asyncio.run(hold_and_leave())
+        wait_until_nobody_waits(url)
+    finally:
+        engine.open.set()
+    assert httpx.post(f"{url}{path}", timeout=SOON_S, **body).status_code == 200
+    last = 3 if "files" in body or "json" in body else 1
+    assert engine.pictures == 1 + last

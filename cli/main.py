@@ -9,6 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
+from cli.data import data
 from cli.draw import draw
 from cli.evaluate import evaluate
 from cli.export import export
@@ -30,6 +31,7 @@ app.command(context_settings=SERVE_CONTEXT)(serve)
 for verb in (segment, models, export, train, evaluate, draw):
     app.command()(verb)
 app.command(name="import")(import_model)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

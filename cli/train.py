@@ -12,6 +12,12 @@ def train(
         list[str] | None,
         typer.Argument(help="Settings to replace, as key=value; keys may be dotted."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own data set, whose classes replace the preset's; see `data check`."
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/train"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from its checkpoint.")] = False,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps of the whole run.")] = None,
@@ -25,16 +31,23 @@ def train(
     ] = None,
 ) -> None:
     """Train PRESET and turn the result into a model folder that the service loads."""
-    from model.training.config import load_preset, override
+    from model.data.sources import open_part
+    from model.training.config import load_preset, override, with_data
     from model.training.distributed import join_processes
     from model.training.train import open_source
     from model.training.train import train as run_training
 
     short = {"steps": steps, "batch": batch}
     assignments = [f"{key}={value}" for key, value in short.items() if value is not None]
-    config = override(load_preset(preset), [*(overrides or []), *assignments])
+    config = load_preset(preset)
+    if data is not None:
+        from model.data.detect import detect_data
+
+        config = with_data(config, *detect_data(data))
+    config = override(config, [*(overrides or []), *assignments])
     run_dir = finalize or output
     if finalize is None:
+        open_part(config.data, "val", config.taxonomy)  # missing files shall not show at the end
         run_training(config, open_source(config), run_dir, resume=resume, log=_print_line)
         if join_processes()[0] > 0:
             return

@@ -1,50 +1,88 @@
 """Score a model on annotated pictures, through the same `Segmenter` that serves."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.example import Example
+from model.data.dataset import ExampleSource
+from model.data.example import Example, ExampleSegment
 from model.errors import DatasetError
+from model.evaluation.instance import InstanceRows, InstanceScores
 from model.evaluation.panoptic import PanopticScores, count_segments, panoptic_scores
 from model.evaluation.semantic import SemanticScores, count_pixels, semantic_scores
+from model.evaluation.views import segment_views
 from model.inference.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
+class PictureScore:
+    """How well one picture was answered.
+
+    Attributes:
+        index: in the source.
+        name: of the picture.
+        score: its panoptic quality; mean IoU of its classes for a model without panoptic answers.
+    """
+
+    index: int
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
 class Scores:
     """What `evaluate` measured.
 
     Attributes:
-        images: number of pictures.
         class_names: of the K classes.
-        semantic: from semantic answers.
+        confusion: (K+1, K+1) pixels of semantic answers; see `count_pixels`.
+        semantic: from semantic answers; means are over the classes in the truth.
+        semantic_union: the same with means over the classes in truth or prediction.
+        stuff: panoptic quality of semantic answers, every class as one segment (PQ^St).
         panoptic: from panoptic answers; None for a model that gives none.
+        instance: from instance answers; None for a model that gives none.
+        pictures: one by one, in the source's order.
     """
 
-    images: int
     class_names: tuple[str, ...]
+    confusion: NDArray[np.int64]
     semantic: SemanticScores
+    semantic_union: SemanticScores
+    stuff: PanopticScores
     panoptic: PanopticScores | None
+    instance: InstanceScores | None
+    pictures: tuple[PictureScore, ...]
+
+    @property
+    def images(self) -> int:
+        """Number of pictures."""
+        return len(self.pictures)
 
     def summary(self) -> dict[str, float]:
-        """The main numbers by their usual names, in [0, 1]."""
+        """The main numbers by their usual names, in [0, 1].
+
+        `mIoU` is over the classes in the truth, `mIoU_union` over those in truth or prediction.
+        """
         numbers = {
             "mIoU": self.semantic.mean_iou,
+            "mIoU_union": self.semantic_union.mean_iou,
             "fwIoU": self.semantic.weighted_iou,
             "mACC": self.semantic.mean_accuracy,
             "pACC": self.semantic.pixel_accuracy,
+            "PQ^St": self.stuff.all.pq,
         }
         if self.panoptic is not None:
             parts = {"": self.panoptic.all, "_th": self.panoptic.things, "_st": self.panoptic.stuff}
             for suffix, part in parts.items():
                 numbers |= {f"PQ{suffix}": part.pq, f"SQ{suffix}": part.sq, f"RQ{suffix}": part.rq}
+        if self.instance is not None and not np.isnan(self.instance.ap):
+            precisions = (self.instance.ap, self.instance.ap50, self.instance.ap75)
+            numbers |= dict(zip(("AP", "AP50", "AP75"), precisions, strict=True))
         return numbers
 
     def rows(self) -> list[dict[str, str | float | None]]:
-        """One row per class: its name, IoU, accuracy, PQ, SQ, RQ; None where undefined."""
+        """One row per class: its name, IoU, accuracy, PQ, SQ, RQ, AP; None where undefined."""
         per_class = self.panoptic.per_class if self.panoptic else (None,) * len(self.class_names)
         return [
             {
@@ -54,45 +92,95 @@ class Scores:
                 "PQ": quality.pq if quality else None,
                 "SQ": quality.sq if quality else None,
                 "RQ": quality.rq if quality else None,
+                "AP": _defined(self.instance.per_class[index]) if self.instance else None,
             }
             for index, (name, quality) in enumerate(zip(self.class_names, per_class, strict=True))
         ]
 
 
-def evaluate(segmenter: Segmenter, examples: Iterable[Example]) -> Scores:
+def evaluate(segmenter: Segmenter, source: ExampleSource, *, views: bool = False) -> Scores:
     """Answer every picture in every mode that can be scored, and score the answers.
 
     Args:
         segmenter: of a model whose class indices are those of the examples.
-        examples: read once, one at a time.
+        source: the pictures.
+        views: whether semantic answers are averaged over six sizes and mirror images.
 
     Raises:
-        DatasetError: there is no example, or one has a class that the model lacks.
+        DatasetError: there is no picture, or one has a class that the model lacks.
     """
-    manifest = segmenter.artifact.manifest
-    classes = manifest.taxonomy.classes
-    confusion = np.zeros((len(classes) + 1, len(classes) + 1), np.int64)
-    counts = np.zeros((len(classes), 4))
-    images = 0
-    for example in examples:
-        images += 1
-        truth = class_map(example, len(classes))
-        semantic = segmenter.segment(example.image, mode="semantic")
-        confusion += count_pixels(semantic.id_map - 1, truth, len(classes))
-        if "panoptic" in manifest.modes:
-            panoptic = segmenter.segment(example.image, mode="panoptic")
+    tally = _Tally(segmenter, views)
+    for index in range(len(source)):
+        tally.add(source[index], index, source.name(index))
+    return tally.scores()
+
+
+class _Tally:
+    """Counts over the pictures so far."""
+
+    def __init__(self, segmenter: Segmenter, views: bool) -> None:
+        manifest = segmenter.artifact.manifest
+        self._segmenter, self._views = segmenter, views
+        self._classes = manifest.taxonomy.classes
+        self._is_thing = [info.is_thing for info in self._classes]
+        decoder = manifest.architecture.transformer_decoder
+        self._queries = decoder.queries if decoder else 0
+        self._is_panoptic = "panoptic" in manifest.modes
+        count = len(self._classes)
+        self._confusion = np.zeros((count + 1, count + 1), np.int64)
+        self._stuff_counts, self._counts = np.zeros((2, count, 4))
+        self._instances = InstanceRows(self._is_thing)
+        self._pictures: list[PictureScore] = []
+
+    def add(self, example: Example, index: int, name: str) -> None:
+        """Answer one picture and count."""
+        truth = class_map(example, len(self._classes))
+        sample = self._segmenter.prepare(example.image)
+        (raw,) = self._segmenter.infer([sample])
+        if self._views:
+            predicted = segment_views(self._segmenter, example.image)
+        else:
+            predicted = self._segmenter.finish(raw, sample, mode="semantic").id_map - 1
+        confusion = count_pixels(predicted, truth, len(self._classes))
+        self._confusion += confusion
+        self._stuff_counts += _count_stuff(predicted, truth, example, len(self._classes))
+        score = semantic_scores(confusion, "truth_or_prediction").mean_iou
+        if self._is_panoptic:
+            panoptic = self._segmenter.finish(raw, sample, mode="panoptic")
             found = {segment.id: segment.class_index for segment in panoptic.segments}
-            counts += count_segments(panoptic.id_map, found, example, len(classes))
-    if images == 0:
-        raise DatasetError("expected at least one picture to evaluate on, got none")
-    return Scores(
-        images=images,
-        class_names=tuple(info.name for info in classes),
-        semantic=semantic_scores(confusion),
-        panoptic=panoptic_scores(counts, [info.is_thing for info in classes])
-        if "panoptic" in manifest.modes
-        else None,
-    )
+            counts = count_segments(panoptic.id_map, found, example, len(self._classes))
+            self._counts += counts
+            score = panoptic_scores(counts, self._is_thing).all.pq
+            answer = self._segmenter.finish(raw, sample, mode="instance", score_threshold=0.0)
+            self._instances.add(example, answer)
+        self._pictures.append(PictureScore(index, name, 0.0 if np.isnan(score) else score))
+
+    def scores(self) -> Scores:
+        """Scores of all pictures."""
+        if not self._pictures:
+            raise DatasetError("expected at least one picture to evaluate on, got none")
+        panoptic = panoptic_scores(self._counts, self._is_thing) if self._is_panoptic else None
+        instance = self._instances.scores(max(100, self._queries)) if self._is_panoptic else None
+        return Scores(
+            class_names=tuple(info.name for info in self._classes),
+            confusion=self._confusion,
+            semantic=semantic_scores(self._confusion),
+            semantic_union=semantic_scores(self._confusion, "truth_or_prediction"),
+            stuff=panoptic_scores(self._stuff_counts, [False] * len(self._classes)),
+            panoptic=panoptic,
+            instance=instance,
+            pictures=tuple(self._pictures),
+        )
+
+
+def _count_stuff(
+    predicted: NDArray[np.integer], truth: NDArray[np.int64], example: Example, num_classes: int
+) -> NDArray[np.float64]:
+    """Segment counts with every class of truth and prediction as one segment."""
+    ids = np.where(truth < num_classes, truth + 1, 0).astype(np.int32)
+    segments = tuple(ExampleSegment(id_, id_ - 1) for id_ in np.unique(ids).tolist() if id_)
+    found = {id_: id_ - 1 for id_ in np.unique(predicted + 1).tolist() if id_}
+    return count_segments(predicted + 1, found, Example(example.image, ids, segments), num_classes)
 
 
 def class_map(example: Example, num_classes: int) -> NDArray[np.int64]:

@@ -17,27 +17,12 @@ from model.config import (
     Taxonomy,
 )
 from model.data.augment import AugmentConfig
+from model.data.sources import DataConfig, SceneData
 from model.errors import InvalidParameterError
 from model.training.criterion import CriterionConfig
 from model.training.optimizer import OptimizerConfig
 
 PRESETS = Path(__file__).parent / "presets"
-
-
-class SceneData(Frozen):
-    """Drawn scenes as training data.
-
-    Attributes:
-        first_seed: of the first scene.
-        count: number of scenes.
-        hw: height and width of a scene, in pixels.
-        cache_dir: folder that keeps drawn scenes.
-    """
-
-    first_seed: int = Field(default=0, ge=0)
-    count: PositiveInt = 6000
-    hw: tuple[PositiveInt, PositiveInt] = (256, 384)
-    cache_dir: str = "runs/cache"
 
 
 class TrainConfig(Frozen):
@@ -49,7 +34,7 @@ class TrainConfig(Frozen):
         taxonomy: its classes.
         preprocessing: numbers that training normalises with and the artifact will carry.
         postprocessing: answer defaults that the artifact will carry.
-        data: what to learn from.
+        data: what to learn from, and what the finished weights are scored on.
         augmentation: how crops are drawn from it.
         criterion: what to minimise.
         optimizer: how.
@@ -63,7 +48,9 @@ class TrainConfig(Frozen):
         workers: processes that prepare pictures; the result does not depend on it.
         log_every_steps: steps per line of the log.
         checkpoint_every_s: seconds between checkpoints.
-        evaluation_scenes: unseen scenes that the finished weights are scored on.
+        evaluation_scenes: how many unseen scenes are scored on, where the data are scenes.
+        licence: of the finished weights.
+        data_credit: name, authors and licence of the data, for the model card.
     """
 
     name: str
@@ -71,7 +58,7 @@ class TrainConfig(Frozen):
     taxonomy: Taxonomy
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     postprocessing: PostprocessingConfig = PostprocessingConfig()
-    data: SceneData = SceneData()
+    data: DataConfig = SceneData()
     augmentation: AugmentConfig = AugmentConfig()
     criterion: CriterionConfig = CriterionConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -85,6 +72,8 @@ class TrainConfig(Frozen):
     log_every_steps: PositiveInt = 20
     checkpoint_every_s: float = Field(default=180.0, ge=0)
     evaluation_scenes: PositiveInt = 200
+    licence: str = "Apache-2.0"
+    data_credit: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
@@ -98,7 +87,7 @@ class TrainConfig(Frozen):
 
 def preset_names() -> list[str]:
     """Names that `load_preset` takes."""
-    return sorted(path.stem for path in PRESETS.glob("*.py") if path.stem != "__init__")
+    return sorted(path.stem for path in PRESETS.glob("*.py") if not path.stem.startswith("_"))
 
 
 def load_preset(name: str) -> TrainConfig:
@@ -144,6 +133,49 @@ def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
     except ValidationError as error:
         parts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise InvalidParameterError("; ".join(parts)) from error
+
+
+def located(config: TrainConfig, root: Path) -> TrainConfig:
+    """The same run with its data set in another folder.
+
+    Raises:
+        InvalidParameterError: its data are drawn, not read.
+    """
+    if isinstance(config.data, SceneData):
+        raise InvalidParameterError(
+            f"expected a preset that reads pictures from a folder, got {config.name!r}"
+        )
+    data = config.data.model_copy(update={"root": str(root)})
+    return config.model_copy(update={"data": data})
+
+
+def with_data(config: TrainConfig, data: DataConfig, taxonomy: Taxonomy) -> TrainConfig:
+    """The same recipe for other pictures with other classes.
+
+    Args:
+        config: the recipe.
+        data: the pictures.
+        taxonomy: their classes; the network gets as many.
+
+    Raises:
+        InvalidParameterError: the recipe cannot take them.
+    """
+    architecture = config.architecture.model_dump() | {"num_classes": len(taxonomy.classes)}
+    if config.architecture.kind == "per_pixel_plus":  # one query per class
+        architecture["transformer_decoder"]["queries"] = len(taxonomy.classes)
+    mode = (
+        config.postprocessing.mode if config.postprocessing.mode in taxonomy.modes else "semantic"
+    )
+    postprocessing = config.postprocessing.model_copy(update={"mode": mode})
+    changes = {
+        "architecture": ArchitectureConfig.model_validate(architecture),
+        "taxonomy": taxonomy,
+        "postprocessing": postprocessing,
+        "data": data,
+        "data_credit": "",
+        "licence": "not stated",
+    }
+    return config.model_copy(update=changes)
 
 
 def _parse(value: str) -> Any:

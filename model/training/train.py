@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from model.data.collate import Batch, collate
 from model.data.dataset import ExampleSource, TrainingStream
-from model.data.scene_dataset import SceneDataset
+from model.data.sources import open_part
 from model.errors import TrainingError
 from model.network.maskformer import build_network
 from model.training.checkpoint import (
@@ -94,9 +94,8 @@ def train(
 
 
 def open_source(config: TrainConfig) -> ExampleSource:
-    """The training pictures that `config` names."""
-    data = config.data
-    return SceneDataset(data.first_seed, data.count, data.hw, Path(data.cache_dir))
+    """The training pictures that `config` names; raises `DatasetError` where they are not."""
+    return open_part(config.data, "train", config.taxonomy)
 
 
 def _start(config: TrainConfig, run_dir: Path, device: torch.device, resume: bool) -> TrainState:

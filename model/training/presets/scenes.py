@@ -22,7 +22,8 @@ from model.config import (
     TransformerDecoderConfig,
 )
 from model.data.augment import AugmentConfig, CropPhase
-from model.training.config import SceneData, TrainConfig
+from model.data.sources import SceneData
+from model.training.config import TrainConfig
 from model.training.criterion import CriterionConfig
 from model.training.optimizer import OptimizerConfig
 from model.training.scene_taxonomy import SCENE_TAXONOMY
@@ -73,4 +74,5 @@ CONFIG = TrainConfig(
     batch=4,
     precision="bfloat16",
     ema_decay=0.999,
+    data_credit="drawn scenes",
 )

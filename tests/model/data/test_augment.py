@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model.data.augment import AugmentConfig, CropPhase, augment
+from model.data.augment import AugmentConfig, CropPhase, PreCrop, augment
+from model.data.color_jitter import jitter_colors
 from model.data.example import Example, ExampleSegment
 
+RECORDED = ((20, 24, 3), 241920, 1920)
 CALM = AugmentConfig(flip_probability=0, brightness=0, contrast=0, saturation=0)
 
 
@@ -101,3 +103,62 @@ def test_phases_begin_at_their_step() -> None:
 def test_phases_out_of_order_are_refused(starts: tuple[int, ...]) -> None:
     with pytest.raises(ValidationError):
         AugmentConfig(phases=tuple(CropPhase(from_step=s) for s in starts))
+
+
+def test_the_default_choices_never_change() -> None:
+    """A resumed run draws the crops that it would have drawn; recorded from the first release."""
+    crop = draw(CropPhase(crop_hw=(20, 24)), 7, AugmentConfig())
+    assert (crop.image.shape, int(crop.image.sum()), int(crop.panoptic.sum())) == RECORDED
+
+
+def test_short_sides_are_drawn_from_the_list_and_the_long_side_is_limited() -> None:
+    phase = CropPhase(crop_hw=(999, 999), short_sides_px=(20, 80), longest_edge_px=90)
+    sizes = {draw(phase, seed).panoptic.shape for seed in range(8)}
+    assert sizes == {(20, 30), (60, 90)}
+
+
+def test_padding_is_grey_and_void() -> None:
+    crop = draw(CropPhase(crop_hw=(50, 64), scale=(1, 1), pad=True))
+    assert crop.panoptic.shape == (50, 64) and crop.image.shape == (50, 64, 3)
+    assert (crop.image[40:] == 128).all() and (crop.image[:, 60:] == 128).all()
+    assert not crop.panoptic[40:].any() and not crop.panoptic[:, 60:].any()
+    np.testing.assert_array_equal(crop.panoptic[:40, :60], quadrants().panoptic)
+
+
+def test_no_class_covers_more_than_its_share() -> None:
+    phase = CropPhase(crop_hw=(16, 24), scale=(1, 1), category_limit=0.75)
+    shares = [
+        np.bincount(draw(phase, seed).panoptic.ravel()).max() / (16 * 24) for seed in range(40)
+    ]
+    free = CropPhase(crop_hw=(16, 24), scale=(1, 1))
+    unlimited = [
+        np.bincount(draw(free, seed).panoptic.ravel()).max() / (16 * 24) for seed in range(40)
+    ]
+    assert sum(share > 0.85 for share in shares) == 0 < sum(share > 0.85 for share in unlimited)
+
+
+def test_detrs_first_crop() -> None:
+    first = PreCrop(probability=1, short_sides_px=(80,), crop_px=(40, 60))
+    phase = CropPhase(crop_hw=(999, 999), short_sides_px=(40,), longest_edge_px=999, pre_crop=first)
+    for seed in range(20):
+        crop = draw(phase, seed)
+        assert min(crop.panoptic.shape) == 40 and max(crop.panoptic.shape) <= 61
+        agree = np.abs(crop.image[..., 0] - 50.0 * crop.panoptic) < 26  # but for blended edges
+        assert agree.mean() > 0.95
+
+
+def test_the_jitter_of_ssd_keeps_labels_and_changes_each_colour_at_times() -> None:
+    config = AugmentConfig(colors="ssd", flip_probability=0)
+    phase = CropPhase(crop_hw=(40, 60), scale=(1, 1))
+    crops = [draw(phase, seed, config) for seed in range(24)]
+    same = [bool((crop.image == quadrants().image).all()) for crop in crops]
+    assert 0 < sum(same) < 12
+    for crop in crops:
+        np.testing.assert_array_equal(crop.panoptic, quadrants().panoptic)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_turn_of_the_hue_keeps_grey(seed: int) -> None:
+    grey = np.full((4, 4, 3), 90, np.uint8)
+    ranges = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.5, "hue_degrees": 180.0}
+    np.testing.assert_array_equal(jitter_colors(grey, np.random.default_rng(seed), **ranges), grey)

@@ -7,9 +7,16 @@ from model.data.example import Example, ExampleSegment
 from model.errors import DatasetError
 from model.evaluation.evaluate import class_map, evaluate
 from model.inference.segmenter import Segmenter
-from tests.fakes import FakeEngine, fake_artifact, paint
+from tests.fakes import FakeEngine, fake_artifact, fake_manifest, paint
 
 BLOCKS = [[0, 2], [1, 3]]
+
+
+class Listed(list[Example]):
+    """Examples as a source."""
+
+    def name(self, index: int) -> str:
+        return f"picture {index}"
 
 
 def painted(segmenter: Segmenter, labels: list[list[int]]) -> Example:
@@ -28,26 +35,54 @@ def segmenter(tmp_path: Path) -> Segmenter:
 
 
 def test_right_answers_score_one(segmenter: Segmenter) -> None:
-    scores = evaluate(segmenter, [painted(segmenter, BLOCKS)] * 2)
+    scores = evaluate(segmenter, Listed([painted(segmenter, BLOCKS)] * 2))
     assert scores.images == 2
     assert all(value == pytest.approx(1) for value in scores.summary().values())
     assert [row["class"] for row in scores.rows()] == list(scores.class_names)
+    assert {"mIoU", "mIoU_union", "PQ^St", "PQ_th", "AP", "AP50"} <= scores.summary().keys()
+    assert [(p.index, p.name, p.score) for p in scores.pictures] == [
+        (0, "picture 0", 1.0),
+        (1, "picture 1", 1.0),
+    ]
 
 
 def test_a_wrong_class_lowers_its_rows_only(segmenter: Segmenter) -> None:
-    scores = evaluate(segmenter, [painted(segmenter, [[0, 2], [0, 3]])])
+    scores = evaluate(segmenter, Listed([painted(segmenter, [[0, 2], [0, 3]])]))
     assert scores.panoptic is not None
     assert scores.summary()["mIoU"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert scores.summary()["mIoU_union"] == pytest.approx((0.5 + 0 + 1 + 1) / 4)
+    assert scores.summary()["PQ^St"] == pytest.approx(scores.summary()["PQ"])
     rows = {row["class"]: row for row in scores.rows()}
     first, second, third, fourth = scores.class_names
     assert rows[first]["IoU"] == 0.5 and rows[second]["IoU"] == 0
     assert rows[second]["PQ"] == 0 and rows[second]["ACC"] is None
     assert rows[third]["PQ"] == rows[fourth]["PQ"] == 1
+    assert rows[third]["AP"] == rows[fourth]["AP"] == pytest.approx(1) and rows[first]["AP"] is None
+    assert 0 < scores.pictures[0].score < 1
+
+
+def test_several_views_agree_with_one_where_blocks_are_plain(segmenter: Segmenter) -> None:
+    source = Listed([painted(segmenter, BLOCKS)])
+    assert evaluate(segmenter, source, views=True).summary()["mIoU"] > 0.9
+
+
+def test_a_model_without_panoptic_answers_is_scored_on_the_others(tmp_path: Path) -> None:
+    manifest = fake_manifest()
+    stuff = tuple(c.model_copy(update={"is_thing": False}) for c in manifest.taxonomy.classes)
+    taxonomy = manifest.taxonomy.model_copy(update={"classes": stuff})
+    mode = manifest.postprocessing.model_copy(update={"mode": "semantic"})
+    changes = {"taxonomy": taxonomy, "postprocessing": mode}
+    artifact = fake_artifact(tmp_path, manifest.model_copy(update=changes))
+    segmenter = Segmenter(artifact, FakeEngine())
+    scores = evaluate(segmenter, Listed([painted(segmenter, BLOCKS)]))
+    assert scores.panoptic is None and scores.instance is None
+    assert scores.summary().keys() == {"mIoU", "mIoU_union", "fwIoU", "mACC", "pACC", "PQ^St"}
+    assert scores.pictures[0].score == pytest.approx(1)
 
 
 def test_no_picture_is_refused(segmenter: Segmenter) -> None:
     with pytest.raises(DatasetError, match="at least one picture"):
-        evaluate(segmenter, [])
+        evaluate(segmenter, Listed())
 
 
 def test_an_unknown_class_is_refused() -> None:

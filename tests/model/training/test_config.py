@@ -1,24 +1,10 @@
+from pathlib import Path
+
 import pytest
 
+from model.data.sources import CocoData, FolderData
 from model.errors import InvalidParameterError
-from model.network.maskformer import build_network
-from model.training.config import load_preset, override, preset_names
-
-
-@pytest.mark.parametrize("name", preset_names())
-def test_presets_load_and_say_command_hardware_hours_and_score(name: str) -> None:
-    import importlib
-
-    config = load_preset(name)
-    assert config.name == name
-    text = importlib.import_module(f"model.training.presets.{name}").__doc__ or ""
-    for word in (f"maskformer train {name}", "Hardware:", "Hours:", "Score:"):
-        assert word in text
-
-
-def test_the_bundled_network_is_small() -> None:
-    network = build_network(load_preset("scenes").architecture)
-    assert sum(p.numel() for p in network.parameters()) <= 4_000_000
+from model.training.config import TrainConfig, load_preset, located, override, with_data
 
 
 def test_overrides_replace_nested_values() -> None:
@@ -49,3 +35,31 @@ def test_what_is_no_setting_is_refused(assignment: str, message: str) -> None:
 def test_an_unknown_preset_lists_those_that_exist() -> None:
     with pytest.raises(InvalidParameterError, match="scenes"):
         load_preset("nothing")
+
+
+def test_another_folder_keeps_the_recipe(tmp_path: Path) -> None:
+    config = located(load_preset("nuclei"), tmp_path)
+    assert isinstance(config.data, CocoData) and config.data.root == str(tmp_path)
+    assert config.model_copy(update={"data": None}) == load_preset("nuclei").model_copy(
+        update={"data": None}
+    )
+    with pytest.raises(InvalidParameterError, match="reads pictures from a folder, got 'scenes'"):
+        located(load_preset("scenes"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nuclei", "ade20k_per_pixel_plus_r50", "ade20k_per_pixel_r50"])
+def test_other_data_bring_their_classes(name: str) -> None:
+    classes = load_preset("street_camvid").taxonomy
+    config = with_data(load_preset(name), FolderData(root="x"), classes)
+    assert config.architecture.num_classes == 11 and config.taxonomy == classes
+    assert config.postprocessing.mode == "semantic"
+    assert (config.licence, config.data_credit) == ("not stated", "")
+    assert TrainConfig.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"), [("data.kind=nothing", "data"), ("data.layout=x", "data.layout")]
+)
+def test_data_of_no_known_kind_are_refused(assignment: str, message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=message):
+        override(load_preset("ade20k_maskformer_r50"), [assignment])

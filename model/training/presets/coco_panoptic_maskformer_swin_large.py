@@ -1,0 +1,13 @@
+"""MaskFormer with a Swin-L (window 12) on COCO panoptic, 133 classes.
+
+Command:  maskformer train coco_panoptic_maskformer_swin_large data.root=FOLDER
+          (in one process of less memory: batch=4 accumulate=16; in 8: batch=8)
+Hardware: the paper's GPUs held 23,275 MB each; not yet run here.
+Hours:    not yet run here.
+Score:    not yet run here; the paper's is 52.7 PQ,
+          from a backbone trained on ImageNet-22k.
+"""
+
+from model.training.presets._recipes import SWIN_LARGE, coco_panoptic
+
+CONFIG = coco_panoptic("coco_panoptic_maskformer_swin_large", SWIN_LARGE, longest_px=1000)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from app.api import (
     batch,
@@ -52,7 +53,7 @@ def create_app(settings: Settings, segmenters: Mapping[str, Segmenter] | None = 
         finally:
             await asyncio.to_thread(service.close)
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="MaskFormer",
         summary="Semantic, panoptic and instance segmentation over HTTP.",
         version=package_version(),

@@ -100,6 +100,15 @@ def described(client: TestClient) -> dict:
     return client.get("/openapi.json").json()
 
 
+def test_the_docs_page_loads_from_the_service_alone(client: TestClient) -> None:
+    page = client.get("/docs").text
+    addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    assert addresses
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert client.get(address).status_code == 200
+
+
 def test_openapi_describes_every_route(client: TestClient, described: dict) -> None:
     protocols = ("/v2", "/huggingface", "/ping", "/invocations", "/label-studio")
     own = {path for path in described["paths"] if not path.startswith(protocols)}

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.data.scenes import draw_scene
+from model.data.scene_dataset import SceneDataset
 from model.evaluation.evaluate import evaluate
 from model.inference.segmenter import Segmenter
 
@@ -102,6 +102,6 @@ def test_service_command_line_and_python_agree(server: str, mode: str, tmp_path:
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch"])
 def test_scores_on_unseen_scenes(engine: str) -> None:
     with Segmenter.load(ROOT / "weights" / "scenes", engine=engine) as segmenter:
-        scores = evaluate(segmenter, (draw_scene(3_000_000 + i, 256, 384) for i in range(12)))
+        scores = evaluate(segmenter, SceneDataset(3_000_000, 12, (256, 384)))
     assert scores.summary()["PQ"] > 0.6
     assert scores.summary()["mIoU"] > 0.75

@@ -23,6 +23,12 @@ MODELS = {
         tiny.maskformer(SWIN).model_copy(update={"transformer_decoder": ONE_LAYER}),
         torch.float32,
     ),
+    "swin_window_12": (
+        tiny.maskformer(SWIN.model_copy(update={"window": 12})).model_copy(
+            update={"transformer_decoder": ONE_LAYER}
+        ),
+        torch.float32,
+    ),
 }
 
 
@@ -38,7 +44,13 @@ def encoder_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 @pytest.fixture(
-    scope="session", params=["encoder", "per_pixel", pytest.param("swin", marks=pytest.mark.slow)]
+    scope="session",
+    params=[
+        "encoder",
+        "per_pixel",
+        "swin",
+        pytest.param("swin_window_12", marks=pytest.mark.slow),
+    ],
 )
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """One exported model of each kind."""

@@ -201,7 +201,8 @@ def _root_cause(error: BaseException) -> str:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep the exporter's remarks on its own parts from the terminal."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.__trace")]
+    names = ("torch.onnx", "torch.export", "torch.__trace", "onnx_ir", "onnxscript")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

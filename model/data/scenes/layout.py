@@ -5,121 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from .camera import StreetFrame
-from .cars import CAR_HEIGHT_M
 from .classes import (
-    BICYCLE,
-    BOAT,
-    CAR,
     GRASS,
-    LAMP,
     PAVEMENT,
-    PERSON,
     ROAD,
-    SIGN,
-    TREE,
     WATER,
 )
-from .furniture import SIGN_VARIANTS
 from .mood import Mood
-from .placing import Placer
-from .plan import Building, Plan, View, pick
-from .trees import WIDTH_PER_HEIGHT
+from .plan import Plan, View, pick
+from .populate import populate
+from .site import Range, Site
 
 KINDS = {"city": 0.24, "suburb": 0.2, "park": 0.2, "harbour": 0.2, "country": 0.16}
-
-Range = tuple[float, float]
-
-# How many of each kind to try for, by scene type.
-_COUNTS: dict[str, dict[int, tuple[int, int]]] = {
-    "city": {
-        CAR: (2, 4),
-        LAMP: (1, 2),
-        SIGN: (1, 2),
-        BICYCLE: (1, 2),
-        PERSON: (2, 4),
-        TREE: (0, 3),
-    },
-    "suburb": {
-        CAR: (1, 3),
-        LAMP: (1, 2),
-        SIGN: (1, 2),
-        BICYCLE: (1, 2),
-        PERSON: (1, 3),
-        TREE: (3, 6),
-    },
-    "park": {
-        BOAT: (1, 3),
-        LAMP: (1, 2),
-        SIGN: (0, 1),
-        BICYCLE: (1, 2),
-        PERSON: (2, 4),
-        TREE: (3, 6),
-    },
-    "harbour": {
-        BOAT: (2, 4),
-        CAR: (0, 2),
-        LAMP: (1, 3),
-        SIGN: (0, 2),
-        BICYCLE: (0, 2),
-        PERSON: (2, 4),
-        TREE: (0, 2),
-    },
-    "country": {
-        BOAT: (1, 2),
-        CAR: (1, 3),
-        SIGN: (1, 2),
-        LAMP: (0, 1),
-        BICYCLE: (0, 2),
-        PERSON: (1, 2),
-        TREE: (4, 7),
-    },
-}
-
-
-class _Site:
-    """A scene under construction: its plan and the ranges in which each kind may stand."""
-
-    def __init__(self, kind: str, plan: Plan, mood: Mood, rng: np.random.Generator) -> None:
-        self.kind, self.plan, self.mood, self.rng = kind, plan, mood, rng
-        self.lanes: list[tuple[float, int]] = []
-        self.walks: list[Range] = []
-        self.posts: list[float] = []
-        self.lawns: list[Range] = []
-        self.waters: list[Range] = []
-
-    def strip(self, edges: list[float], strips: list[int]) -> None:
-        """Sets the ground."""
-        self.plan.edges_m, self.plan.strips = edges, strips
-
-    def row(
-        self,
-        u: float,
-        side: int,
-        v_range: Range,
-        heights: Range,
-        styles: dict[str, float],
-        gaps: Range,
-        roofs: dict[str, float],
-        widths: Range = (7.0, 14.0),
-    ) -> None:
-        """Lines buildings up along the street."""
-        v = v_range[0]
-        while v < v_range[1]:
-            wide = float(self.rng.uniform(*widths))
-            self.plan.buildings.append(
-                Building(
-                    u + side * float(self.rng.uniform(0, gaps[1] * 0.2)),
-                    side,
-                    v,
-                    v + wide,
-                    float(self.rng.uniform(*heights)),
-                    float(self.rng.uniform(8, 11)),
-                    pick(self.rng, styles),
-                    pick(self.rng, roofs),
-                    int(self.rng.integers(1 << 30)),
-                )
-            )
-            v += wide + float(self.rng.uniform(*gaps))
 
 
 def make_plan(seed: int, aspect: float, mood: Mood) -> Plan:
@@ -137,18 +34,18 @@ def make_plan(seed: int, aspect: float, mood: Mood) -> Plan:
     )
     bend = float(rng.uniform(-0.004, 0.004)) if kind == "country" else 0.0
     plan = Plan(kind, view, StreetFrame(yaw, bend), [], [])
-    site = _Site(kind, plan, mood, rng)
+    site = Site(kind, plan, mood, rng)
     if kind in ("city", "suburb"):
         _street(site, across)
     elif kind == "country":
         _country(site)
     else:
         _shore(site, across)
-    _populate(site)
+    populate(site)
     return plan
 
 
-def _street(site: _Site, across: bool) -> None:
+def _street(site: Site, across: bool) -> None:
     """A street between two rows of houses, with gardens in the suburb."""
     rng, city = site.rng, site.kind == "city"
     half = float(rng.uniform(3.2, 4.2))
@@ -179,9 +76,7 @@ def _street(site: _Site, across: bool) -> None:
         site.plan.mountains = _ranges(rng, 0.13)
 
 
-def _open_side(
-    site: _Site, across: bool, edges: list[float], strips: list[int]
-) -> tuple[int, bool]:
+def _open_side(site: Site, across: bool, edges: list[float], strips: list[int]) -> tuple[int, bool]:
     """Opens a city street to a park or a canal; returns the park's side and whether a canal."""
     rng, city = site.rng, site.kind == "city"
     green = 0 if rng.random() < 0.72 or not city else (1 if across or rng.random() < 0.5 else -1)
@@ -196,7 +91,7 @@ def _open_side(
     return green, canal
 
 
-def _sides(site: _Site, across: bool, green: int, canal: bool, garden: float) -> None:
+def _sides(site: Site, across: bool, green: int, canal: bool, garden: float) -> None:
     """Lines both sides of a street with houses, gardens, a park or the far side of a canal."""
     edges, city = site.plan.edges_m, site.kind == "city"
     v_range = (-45.0, 45.0) if across else (-9.0, 95.0)
@@ -217,7 +112,7 @@ def _sides(site: _Site, across: bool, green: int, canal: bool, garden: float) ->
         _houses(site, u, side, v_range, city)
 
 
-def _houses(site: _Site, u: float, side: int, v_range: Range, city: bool) -> None:
+def _houses(site: Site, u: float, side: int, v_range: Range, city: bool) -> None:
     rng = site.rng
     if city:
         tall = float(rng.uniform(9, 15))
@@ -249,7 +144,7 @@ def _ranges(rng: np.random.Generator, tall: float) -> tuple[float, ...]:
     return tuple(float(tall * rng.uniform(0.75, 1.3) * (1 - 0.27 * k)) for k in range(count))
 
 
-def _shore(site: _Site, across: bool) -> None:
+def _shore(site: Site, across: bool) -> None:
     """A lake shore in a park, or a quay, with water to one side or straight ahead."""
     rng, harbour = site.rng, site.kind == "harbour"
     plan = site.plan
@@ -305,7 +200,7 @@ def _shore(site: _Site, across: bool) -> None:
 
 
 def _mirror(
-    site: _Site, edges: list[float], strips: list[int], lanes: list[tuple[float, int]], side: int
+    site: Site, edges: list[float], strips: list[int], lanes: list[tuple[float, int]], side: int
 ) -> None:
     """Puts the strips into the plan, mirrored for a shore on the left."""
 
@@ -323,7 +218,7 @@ def _mirror(
     site.posts = [side * u for u in site.posts]
 
 
-def _far_bank(site: _Site, across: bool, u: float) -> None:
+def _far_bank(site: Site, across: bool, u: float) -> None:
     """Sets houses on the opposite shore."""
     rng = site.rng
     chance = 0.85 if site.kind == "harbour" else 0.4
@@ -341,7 +236,7 @@ def _far_bank(site: _Site, across: bool, u: float) -> None:
     )
 
 
-def _country(site: _Site) -> None:
+def _country(site: Site) -> None:
     """A winding road through meadows, below mountains, sometimes along a lake."""
     rng, plan = site.rng, site.plan
     half = float(rng.uniform(2.6, 3.4))
@@ -383,150 +278,3 @@ def _country(site: _Site) -> None:
             {"pitched": 1.0},
             (9.0, 14.0),
         )
-
-
-def _populate(site: _Site) -> None:
-    """Adds things and trees, the most constrained first."""
-    placer = Placer(site.plan, site.rng)
-    near = site.plan.view.focal * site.plan.view.height_m / (1 - site.plan.view.horizon)
-    for kind, (least, most) in _COUNTS[site.kind].items():
-        wanted = int(site.rng.integers(least, most + 1))
-        for _ in range(wanted):
-            _ADDERS[kind](site, placer, near * 0.98)
-
-
-def _one(site: _Site, options: list[Range]) -> Range | None:
-    return options[int(site.rng.integers(len(options)))] if options else None
-
-
-def _add_boat(site: _Site, placer: Placer, near: float) -> None:
-    place = _one(site, site.waters)
-    if place:
-        variant = pick(site.rng, {"sail": 0.4, "motor": 0.3, "fishing": 0.18, "row": 0.12})
-        long = float(
-            site.rng.uniform(
-                *{
-                    "sail": (4.5, 6.5),
-                    "motor": (4.0, 6.0),
-                    "fishing": (5.0, 7.5),
-                    "row": (3.4, 4.2),
-                }[variant]
-            )
-        )
-        tall = {"sail": 1.25, "motor": 0.32, "fishing": 0.57, "row": 0.17}[variant] * long
-        placer.place(
-            BOAT, place, (max(9.0, near), 60.0), (long, tall), variant, min_tall=0.03, max_tall=0.6
-        )
-
-
-def _add_car(site: _Site, placer: Placer, near: float) -> None:
-    if site.lanes:
-        u, heading = site.lanes[int(site.rng.integers(len(site.lanes)))]
-        variant = pick(site.rng, {"sedan": 0.32, "hatch": 0.32, "suv": 0.22, "van": 0.14})
-        wide = 2.6 if abs(site.plan.frame.cos) > 0.5 else 4.3
-        placer.place(
-            CAR,
-            (u - 0.25, u + 0.25),
-            (max(6.5, near + 1.5), 34.0),
-            (wide, CAR_HEIGHT_M[variant]),
-            variant,
-            float(heading),
-            max_tall=0.42,
-        )
-
-
-def _add_lamp(site: _Site, placer: Placer, near: float) -> None:
-    u = site.posts[int(site.rng.integers(len(site.posts)))]
-    variant = pick(site.rng, {"arm": 0.4, "globe": 0.25, "lantern": 0.35})
-    tall = float(site.rng.uniform(4.2, 5.6) if variant == "arm" else site.rng.uniform(3.2, 4.2))
-    placer.place(
-        LAMP, (u, u), (max(6.0, near), 24.0), (1.0, tall), variant, min_tall=0.13, max_tall=0.78
-    )
-
-
-def _add_sign(site: _Site, placer: Placer, near: float) -> None:
-    u = site.posts[int(site.rng.integers(len(site.posts)))]
-    variant = SIGN_VARIANTS[int(site.rng.integers(len(SIGN_VARIANTS)))]
-    placer.place(
-        SIGN,
-        (u - 0.1, u + 0.1),
-        (max(5.0, near), 17.0),
-        (1.0, float(site.rng.uniform(2.3, 3.0))),
-        variant,
-        min_tall=0.12,
-        max_tall=0.66,
-    )
-
-
-def _add_bicycle(site: _Site, placer: Placer, near: float) -> None:
-    lanes = [(u - 0.6, u + 0.6) for u, _ in site.lanes]
-    place = _one(site, [*site.walks, *lanes])
-    if place:
-        ridden = place in lanes or site.rng.random() < 0.2
-        variant = "ridden" if ridden else "parked"
-        tall = 1.85 if variant == "ridden" else 1.1
-        placer.place(
-            BICYCLE,
-            place,
-            (max(4.5, near), 14.0),
-            (1.8, tall),
-            variant,
-            min_tall=0.07,
-            max_tall=0.5,
-        )
-
-
-def _add_person(site: _Site, placer: Placer, near: float) -> None:
-    lawns = [pair for pair in site.lawns if pair[1] > pair[0]]
-    place = _one(site, [*site.walks, *site.walks, *lawns])
-    if place:
-        variant = "walk" if site.rng.random() < 0.7 else "stand"
-        placer.place(
-            PERSON,
-            place,
-            (max(4.2, near), 19.0),
-            (0.75, float(site.rng.uniform(1.55, 1.88))),
-            variant,
-            min_tall=0.085,
-            max_tall=0.55,
-        )
-
-
-def _add_tree(site: _Site, placer: Placer, near: float) -> None:
-    lawns = [pair for pair in site.lawns if pair[1] > pair[0]]
-    place = _one(site, lawns)
-    if place is None and site.kind in ("city", "harbour") and site.posts:
-        u = site.posts[int(site.rng.integers(len(site.posts)))]
-        place = (u - 0.05, u + 0.05)
-    if place:
-        variant = pick(site.rng, {"round": 0.55, "poplar": 0.13, "conifer": 0.18, "bush": 0.14})
-        tall = float(
-            site.rng.uniform(
-                *{
-                    "round": (4.5, 7.5),
-                    "poplar": (6.0, 9.0),
-                    "conifer": (4.5, 8.5),
-                    "bush": (0.9, 1.5),
-                }[variant]
-            )
-        )
-        placer.place(
-            TREE,
-            place,
-            (max(7.0, near), 45.0),
-            (tall * WIDTH_PER_HEIGHT[variant], tall),
-            variant,
-            min_tall=0.06,
-            max_tall=1.0,
-        )
-
-
-_ADDERS = {
-    BOAT: _add_boat,
-    CAR: _add_car,
-    LAMP: _add_lamp,
-    SIGN: _add_sign,
-    BICYCLE: _add_bicycle,
-    PERSON: _add_person,
-    TREE: _add_tree,
-}

@@ -36,13 +36,11 @@ class Inference:
         raw: of this picture alone.
         queue_s: from submission to the start of its batch.
         run_s: of its batch in the engine.
-        batch_size: pictures in that batch.
     """
 
     raw: RawOutput
     queue_s: float
     run_s: float
-    batch_size: int
 
 
 @dataclass(eq=False)
@@ -232,7 +230,7 @@ class Batcher:
         self._measure(run_s / len(batch))
         for item, raw in zip(batch, outputs, strict=True):
             queue_s = started_s - item.submitted_s
-            item.future.set_result(Inference(raw, queue_s, run_s, len(batch)))
+            item.future.set_result(Inference(raw, queue_s, run_s))
 
     def _measure(self, seconds: float) -> None:
         with self._changed:

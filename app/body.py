@@ -9,8 +9,8 @@ from typing import Any
 
 from app.errors import MalformedRequestError, UnsupportedMediaError
 from app.multipart import Part, parse_multipart
-from app.validation import ECHO
 from model.errors import InvalidParameterError
+from model.validation import ECHO
 
 Fields = Sequence[tuple[str, str | float]]
 

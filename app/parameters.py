@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.body import Fields
-from app.validation import ECHO, expected_got
 from model.errors import InvalidParameterError
 from model.structures import Mode
+from model.validation import ECHO, expected_got
 
 Format = Literal["json", "png", "overlay"]
 Masks = Literal["rle", "rle_plain", "png", "polygons", "none"]

@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from app.validation import expected_got
 from model.errors import InvalidParameterError
 from model.inference.engines import EngineName
 from model.inference.engines.cores import usable_cores
+from model.validation import expected_got
 
 PREFIX = "MASKFORMER_"
 

@@ -28,6 +28,7 @@ from model.config import (
 )
 from model.errors import ArtifactError
 from model.structures import Mode
+from model.validation import all_expected_got
 
 MANIFEST = "artifact.json"
 WEIGHTS = "model.safetensors"
@@ -134,7 +135,7 @@ def load_artifact(folder: Path | str) -> Artifact:
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise ArtifactError(f"{path}: {_one_sentence(error)}") from error
+        raise ArtifactError(f"{path}: {all_expected_got(error, 'manifest')}") from error
     for name, info in manifest.files.items():
         check_file(folder / name, info.sha256)
     return Artifact(folder, manifest, hashlib.sha256(text).hexdigest()[:12])
@@ -183,8 +184,3 @@ def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _one_sentence(error: ValidationError) -> str:
-    parts = [f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()]
-    return "; ".join(parts)

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from app.body import from_base64
 from app.errors import MalformedRequestError, RequestTooLargeError, UnsupportedMediaError
 from app.many import check_count
-from app.validation import ECHO, expected_got
 from model.errors import InvalidParameterError
+from model.validation import ECHO, expected_got
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 

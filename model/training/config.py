@@ -21,6 +21,7 @@ from model.data.sources import DataConfig, SceneData
 from model.errors import InvalidParameterError
 from model.training.criterion import CriterionConfig
 from model.training.optimizer import OptimizerConfig
+from model.validation import all_expected_got
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -131,8 +132,7 @@ def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
-        parts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InvalidParameterError("; ".join(parts)) from error
+        raise InvalidParameterError(all_expected_got(error, "settings")) from error
 
 
 def located(config: TrainConfig, root: Path) -> TrainConfig:

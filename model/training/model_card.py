@@ -37,6 +37,7 @@ def card(
     pictures, hours = _effort(run_dir)
     facts = {
         "command": f"`maskformer train {config.name}`",
+        "seed": f"initial weights, order and augmentation {config.seed}",
         "steps": f"{step} with {pictures:,.0f} pictures",
         "time": f"{hours:.1f} hours on {_hardware()}",
         **_data(config, scores.images),

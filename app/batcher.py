@@ -4,6 +4,9 @@ A batch is released `full`, when the oldest picture has waited the `delay`, at o
 `idle` and no delay is set, or to `drain` a closed queue. The picture whose turn is next decides
 which size goes next, so no size can starve another; `app.waiting` says whose turn it is.
 
+Nobody waits for nothing: who asks before the deadline can be met is refused at once, and a picture
+whose time has become too short for a run never reaches the engine (`app.pace`).
+
 When a batch fails, its pictures run alone, and only the guilty one fails. When it finds no memory,
 its halves run, and batches stay smaller for a while. When it hangs or the device is lost, its
 callers are told at once, and so is `check_alive`. `app.runs` says when it hangs.
@@ -14,13 +17,14 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from typing import ParamSpec
 
 from app.batch_limits import BatchLimits
 from app.errors import NotReadyError, OverloadedError
 from app.inference_queue import Inference, Release, full_error, seconds_for
+from app.pace import Pace, check_time
 from app.runs import Run, Runs
 from app.ticket import Ticket, expired_error, fail, still_wanted
 from app.turn import ANYONE, Priority, Turn
@@ -34,9 +38,6 @@ OnQueue = Callable[[int], None]
 P = ParamSpec("P")
 
 _LOG = logging.getLogger("maskformer")
-
-# Weight of the newest batch in the running mean of seconds per picture; chosen, not tuned.
-_NEWEST = 0.2
 
 
 class Batcher:
@@ -72,7 +73,7 @@ class Batcher:
         on_queue: OnQueue = lambda _waiting: None,
     ) -> None:
         self._infer = infer
-        self._slots, self._max_queue, self._max_delay_s = slots, max_queue, max_delay_s
+        self._max_queue, self._max_delay_s = max_queue, max_delay_s
         self._on_release, self._on_queue = _harmless(on_release), _harmless(on_queue)
         self._limits = BatchLimits(max_batch)
         self._waiting: Waiting[Ticket] = Waiting(max_queue, interactive_per_bulk)
@@ -83,7 +84,7 @@ class Batcher:
         self._closed = False
         self._lost: EngineLostError | None = None
         self._usable_slots = slots
-        self._seconds_per_picture = 0.0
+        self._pace = Pace(slots)
         for slot in range(slots):
             threading.Thread(target=self._work, name=f"slot-{slot}", daemon=True).start()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
@@ -96,7 +97,7 @@ class Batcher:
     @property
     def seconds_per_picture(self) -> float:
         """Of all slots together, as measured lately; 0 before the first batch."""
-        return self._seconds_per_picture / self._slots
+        return self._pace.seconds_per_picture
 
     def check_alive(self) -> None:
         """See `InferenceQueue`."""
@@ -112,13 +113,18 @@ class Batcher:
         if self._lost is not None or self._usable_slots <= 0:
             self.check_alive()
 
-    def check_room(self, turn: Turn = ANYONE) -> None:
+    def check_room(self, turn: Turn = ANYONE, deadline_s: float = math.inf) -> None:
         """See `InferenceQueue`."""
         self.check_open()
         with self._changed:
-            has_room = self._waiting.has_room(turn)
+            has_room, needed_s = self._waiting.has_room(turn), self.needed_s(turn)
         if not has_room:
             raise self._full_error()
+        check_time(needed_s, deadline_s)
+
+    def needed_s(self, turn: Turn) -> float:
+        """See `Pace.needed_s`; for `on_queue`, which has the lock."""
+        return self._pace.needed_s(self._waiting.ahead(turn))
 
     def tenant_limit(self, priority: Priority) -> float:
         """See `Waiting.limit`; for `on_queue`, which has the lock."""
@@ -196,6 +202,7 @@ class Batcher:
                         return None
                     self._changed.wait()
                     continue
+                self._drop_hopeless()
                 group, is_full = self._next_group()
                 oldest = next(iter(self._waiting))
                 wait_s = oldest.submitted_s + self._max_delay_s - time.monotonic()
@@ -208,14 +215,30 @@ class Batcher:
         """Answer everyone whose deadline has passed; they never reach the engine."""
         now_s = time.monotonic()
         expired = [ticket for ticket in self._waiting if ticket.deadline_s <= now_s]
-        if expired:
-            self._remove(expired)
-            fail(expired, expired_error())
+        self._remove(expired)
+        fail(expired, expired_error())
 
-    def _remove(self, tickets: Iterable[Ticket]) -> None:
+    def _drop_hopeless(self) -> None:
+        """Answer those whose time is too short for a run, before one is wasted on them.
+
+        If that is everyone, the next one is tried: it may show that runs are no longer slow.
+        """
+        now_s = time.monotonic()
+        hopeless = [
+            ticket
+            for ticket in self._waiting.in_turn()
+            if ticket.deadline_s < now_s + self._pace.run_s(ticket.sample.padded_hw)
+        ]
+        if len(hopeless) == len(self._waiting):
+            del hopeless[0]
+        self._remove(hopeless)
+        fail(hopeless, expired_error())
+
+    def _remove(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
             self._waiting.remove(ticket)
-        self._on_queue(len(self._waiting))
+        if tickets:
+            self._on_queue(len(self._waiting))
 
     def _next_group(self) -> tuple[list[Ticket], bool]:
         """Whose turn it is with those behind that may share the batch; whether that is full."""
@@ -304,9 +327,8 @@ class Batcher:
         """Note the rate, and what the engine has shown that it can."""
         pictures, *padded_hw = run.kind
         with self._changed:
-            seconds = run_s / pictures
-            before = self._seconds_per_picture or seconds
-            self._seconds_per_picture = before + _NEWEST * (seconds - before)
+            if not run.is_first:
+                self._pace.measure(run.kind, run_s)
             self._limits.succeeded((padded_hw[0], padded_hw[1]), pictures)
             self._runs.succeeded(run)
 

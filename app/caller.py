@@ -16,6 +16,7 @@ tenant: ContextVar[str] = ContextVar("tenant", default=ANONYMOUS)
 
 PRIORITY_HEADER = "X-Priority"
 _priority: ContextVar[Priority | None] = ContextVar("priority", default=None)
+_has_several: ContextVar[bool] = ContextVar("has_several", default=False)
 
 
 class CallerPriority:
@@ -33,6 +34,7 @@ class CallerPriority:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        _has_several.set(False)
         token = _priority.set(_read_priority(Headers(scope=scope).get(PRIORITY_HEADER)))
         try:
             await self._app(scope, receive, send)
@@ -40,10 +42,16 @@ class CallerPriority:
             _priority.reset(token)
 
 
-def prefer_bulk(pictures: int) -> None:
-    """Make a request of several pictures bulk from here on, unless its caller said otherwise."""
-    if pictures > 1:
+def note_pictures(count: int) -> None:
+    """Say how many pictures a request has; several are bulk, unless its caller said otherwise."""
+    if count > 1:
         prefer("bulk")
+        _has_several.set(True)
+
+
+def has_several() -> bool:
+    """Whether the request has several pictures, so that its own may be ahead of each other."""
+    return _has_several.get()
 
 
 def prefer(priority: Priority) -> None:

@@ -31,8 +31,9 @@ from app.engine_messages import (
 )
 from app.errors import NotReadyError
 from app.inference_queue import Inference, full_error, seconds_for
+from app.pace import check_time
 from app.settings import Settings
-from app.shared_memory import Arena, SlotPool, make_arena_file
+from app.shared_memory import BOARD, Arena, SlotPool, make_arena_file
 from app.turn import ANONYMOUS, ANYONE, PRIORITIES, Turn
 from model.artifact import load_artifact
 from model.errors import ArtifactError, EngineError, EngineLostError
@@ -42,8 +43,9 @@ from model.structures import RawOutput, Sample
 
 _LOG = logging.getLogger("maskformer")
 
-# The places of the board's limits.
+# The places of the board's limits, and of the seconds that a picture without a key needs.
 _LIMITS = {priority: 2 + index for index, priority in enumerate(PRIORITIES)}
+_NEEDED = {priority: 4 + index for index, priority in enumerate(PRIORITIES)}
 
 
 class EngineLink:
@@ -145,22 +147,25 @@ class RemoteQueue:
             raise NotReadyError("expected a running service, got a request while it shuts down")
         self._link.session()
 
-    def check_room(self, turn: Turn = ANYONE) -> None:
+    def check_room(self, turn: Turn = ANYONE, deadline_s: float = math.inf) -> None:
         """See `InferenceQueue`; refuses too when this front alone has too many under way.
 
         What a key's tenant has in a full queue is estimated from what this front sent, as if its
-        requests were spread evenly; the engine process has the last word.
+        requests were spread evenly; of those ahead of it, only its own are counted. The engine
+        process decides who finds room.
         """
         self.check_open()
         session = self._link.session()
-        has_room = session.has_room
-        if self.queue_size >= self._max_queue:
-            limit = float(self._board[_LIMITS[turn.priority]])
-            # Without keys there is one tenant, so all places are its own.
-            own = math.inf if turn.tenant == ANONYMOUS else session.count(turn) * self._fronts
-            has_room = has_room and (own < limit or limit == math.inf)
+        has_room, board = session.has_room, self._board
+        own = session.count(self._name, turn) * self._fronts
+        is_alone = turn.tenant == ANONYMOUS  # without keys there is one tenant
+        if board[0] >= self._max_queue:
+            limit = board[_LIMITS[turn.priority]]
+            has_room = has_room and (limit == math.inf or (not is_alone and own < limit))
         if not has_room:
             raise full_error(self._max_queue, self.retry_after_s(self._max_queue))
+        needed_s = board[_NEEDED[turn.priority]] if is_alone else own * board[1]
+        check_time(float(needed_s), deadline_s)
 
     def retry_after_s(self, waiting: int) -> int:
         """See `InferenceQueue`."""
@@ -182,7 +187,7 @@ class RemoteQueue:
         try:
             row: np.ndarray = self._link.session().arena.board[self._row]
         except NotReadyError:
-            return np.zeros(4)
+            return np.zeros(BOARD)
         return row
 
 
@@ -211,7 +216,7 @@ class _Asked:
 
     answer: "asyncio.Future[Inference]"
     slot: int
-    turn: Turn
+    account: tuple[str, Turn]
 
 
 class _Session:
@@ -232,9 +237,9 @@ class _Session:
         """Whether a slot is free."""
         return len(self._pool) > 0
 
-    def count(self, turn: Turn) -> int:
-        """Pictures on that account that the engine process has of us."""
-        return sum(asked.turn == turn for asked in self._asked.values())
+    def count(self, model: str, turn: Turn) -> int:
+        """Pictures for that model on that account that the engine process has of us."""
+        return sum(asked.account == (model, turn) for asked in self._asked.values())
 
     async def ask(
         self, model: str, sample: Sample, deadline_s: float, traceparent: str, turn: Turn
@@ -252,7 +257,7 @@ class _Session:
             raise _lost_error()
         identity = next(self._identities)
         answer: asyncio.Future[Inference] = asyncio.get_running_loop().create_future()
-        self._asked[identity] = _Asked(answer, slot, turn)
+        self._asked[identity] = _Asked(answer, slot, (model, turn))
         self._send(
             {
                 "submit": identity,

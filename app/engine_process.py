@@ -130,7 +130,8 @@ class EngineServer:
         """Write to the board of every front; called from any thread."""
         batcher = self._batchers[name]
         limits = map(batcher.tenant_limit, PRIORITIES)
-        numbers = waiting, batcher.seconds_per_picture, *limits
+        needed_s = (batcher.needed_s(Turn(priority=priority)) for priority in PRIORITIES)
+        numbers = waiting, batcher.seconds_per_picture, *limits, *needed_s
         for front in self._fronts:
             front.arena.board[row] = numbers
 

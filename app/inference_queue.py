@@ -63,11 +63,17 @@ class InferenceQueue(Protocol):
         """
         ...
 
-    def check_room(self, turn: Turn = ANYONE) -> None:
+    def check_room(self, turn: Turn = ANYONE, deadline_s: float = math.inf) -> None:
         """Raise what `submit` would raise now, before work is spent on a picture.
 
+        Args:
+            turn: on whose account it would wait.
+            deadline_s: of its answer, on the clock of `time.monotonic`.
+
         Raises:
-            OverloadedError: as many pictures wait as may, and none of them gives way.
+            OverloadedError: as many pictures wait as may, and none of them gives way; or an answer
+                is not expected before the deadline, which `submit` no longer asks: what has begun
+                is not refused for that.
             NotReadyError: see `check_open`.
             EngineError: see `check_open`.
         """
@@ -94,7 +100,8 @@ class InferenceQueue(Protocol):
         Raises:
             OverloadedError: as many pictures wait as may, now, or later when this one has to give
                 way to another tenant or priority (`app.waiting`).
-            DeadlineExceededError: the deadline passed before the batch began.
+            DeadlineExceededError: the deadline passed before the batch began, or what was left was
+                too short for a run.
             NotReadyError: see `check_open`.
             EngineMemoryError: this very picture does not fit into the device's memory.
             EngineTimeoutError: its batch hangs in the engine.
@@ -115,7 +122,12 @@ def seconds_for(waiting: int, seconds_per_picture: float) -> int:
         waiting: pictures ahead.
         seconds_per_picture: of the whole engine, all slots together.
     """
-    return max(1, min(math.ceil(waiting * seconds_per_picture), _MAX_RETRY_AFTER_S))
+    return whole_seconds(waiting * seconds_per_picture)
+
+
+def whole_seconds(seconds: float) -> int:
+    """For `Retry-After`: rounded up, 1 to 60."""
+    return max(1, min(math.ceil(seconds), _MAX_RETRY_AFTER_S))
 
 
 def full_error(max_queue: int, retry_after_s: int) -> OverloadedError:

@@ -26,12 +26,14 @@ class Preparing:
         self._coming: Counter[tuple[InferenceQueue, Turn]] = Counter()
 
     @asynccontextmanager
-    async def one(self, queue: InferenceQueue, turn: Turn) -> AsyncIterator[None]:
+    async def one(
+        self, queue: InferenceQueue, turn: Turn, deadline_s: float
+    ) -> AsyncIterator[None]:
         """Be one picture that is prepared for a queue, in the body.
 
         Raises:
             OverloadedError: there are as many on the same account as have room; or the queue filled
-                up meanwhile.
+                up meanwhile, see `InferenceQueue.check_room`.
         """
         account = queue, turn
         free = self._max_queue - queue.queue_size
@@ -41,7 +43,7 @@ class Preparing:
         self._coming[account] += 1
         try:
             async with self._free_threads:
-                queue.check_room(turn)
+                queue.check_room(turn, deadline_s)
                 yield
         finally:
             self._coming[account] -= 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, ParamSpec, TypeVar
 
 from app.answer import Answer, write_answer
-from app.caller import turn_of_caller
+from app.caller import has_several, turn_of_caller
 from app.errors import NotReadyError
 from app.loading import load_segmenter
 from app.metrics import Metrics
@@ -100,12 +101,14 @@ class SegmentationService:
         """
         picture = begin_picture(model.label)
         with self._metrics.picture(picture):
-            self.check(model, parameters)
+            # A request of several was asked as a whole, and its own may be ahead of each other.
+            needed_by_s = math.inf if has_several() else deadline_s
+            self.check(model, parameters, needed_by_s)
             asked = _asked(parameters, model)
             seen = None
             if model.segmenter.window_edge_px(parameters.tile) is None:
                 turn = turn_of_caller()
-                sample = await self._prepare(model, image, picture, turn)
+                sample = await self._prepare(model, image, picture, turn, needed_by_s)
                 inference = await model.batcher.submit(
                     sample, deadline_s, picture.traceparent, turn
                 )
@@ -125,7 +128,12 @@ class SegmentationService:
                 return await self.compute(write, done)
 
     async def _prepare(
-        self, model: ServedModel, image: Picture, picture: PictureRecord, turn: Turn
+        self,
+        model: ServedModel,
+        image: Picture,
+        picture: PictureRecord,
+        turn: Turn,
+        needed_by_s: float,
     ) -> Sample:
         """`Segmenter.prepare` in one trip to the pool, timed in its two parts.
 
@@ -140,7 +148,7 @@ class SegmentationService:
             return segmenter.prepare(rgb), decoded_s, time.monotonic()
 
         try:
-            async with self._preparing.one(model.batcher, turn):
+            async with self._preparing.one(model.batcher, turn, needed_by_s):
                 sample, decoded_s, prepared_s = await self.compute(prepare)
         except BaseException:
             picture.add(Interval("decode", asked_s, time.monotonic()))
@@ -153,16 +161,17 @@ class SegmentationService:
         """The model of that name, from begin to end of a request; see `ModelStore.using`."""
         return self.store.using(name)
 
-    def check(self, model: ServedModel, parameters: Parameters) -> None:
+    def check(self, model: ServedModel, parameters: Parameters, deadline_s: float) -> None:
         """Raise what `answer` would raise for any picture now, before work is spent.
 
         Raises:
-            MaskFormerError: a wish is unknown to the model, its queue is full or closed.
+            MaskFormerError: a wish is unknown to the model, its queue is full, closed, or too long
+                for the deadline.
         """
         model.segmenter.options(**_asked(parameters, model))
         is_whole = model.segmenter.window_edge_px(parameters.tile) is None
         usual: Priority = "interactive" if is_whole else "bulk"
-        model.batcher.check_room(turn_of_caller(usual))
+        model.batcher.check_room(turn_of_caller(usual), deadline_s)
 
     async def compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run CPU work in the pool, away from the event loop; cancelled callers leave its queue."""

@@ -17,7 +17,7 @@ import numpy as np
 from model.artifact import Manifest
 
 _FLOAT_BYTES = 4
-_BOARD = 4
+BOARD = 6
 
 
 def slot_bytes(manifest: Manifest) -> int:
@@ -46,16 +46,16 @@ class Arena:
         slot_bytes: of one slot, whole pages.
 
     Attributes:
-        board: (models, 4) float64, in the order of the models: pictures that wait, seconds per
-            picture, and the limits of `Waiting` for interactive and bulk. The engine process
-            writes, the front process reads.
+        board: (models, 6) float64, in the order of the models: pictures that wait, seconds per
+            picture, the limits of `Waiting` for interactive and bulk, and the seconds that one more
+            of either needs. The engine process writes, the front process reads.
     """
 
     def __init__(self, fd: int, models: int, slots: int, slot_bytes: int) -> None:
         self._start_bytes = _board_bytes(models)
         self._slots, self._slot_bytes = slots, slot_bytes
         self._memory = mmap.mmap(fd, self._start_bytes + slots * slot_bytes)
-        self.board = np.ndarray((models, _BOARD), np.float64, self._memory)
+        self.board = np.ndarray((models, BOARD), np.float64, self._memory)
 
     def array(self, slot: int, floats: int) -> np.ndarray:
         """The first so many float32 of a slot, not copied.
@@ -85,7 +85,7 @@ def make_arena_file(models: int, slots: int, slot_bytes: int) -> int:
 
 
 def _board_bytes(models: int) -> int:
-    return _whole_pages(models * _BOARD * np.dtype(np.float64).itemsize)
+    return _whole_pages(models * BOARD * np.dtype(np.float64).itemsize)
 
 
 def _whole_pages(size: int) -> int:

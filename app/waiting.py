@@ -53,6 +53,18 @@ class Waiting(Generic[T]):
         own = self._lanes[turn.priority].get(turn.tenant, ())
         return len(own) < self.limit(turn.priority)
 
+    def ahead(self, turn: Turn) -> int:
+        """How many are due before one more, if nobody else comes; at most one per tenant less."""
+        lane = self._lanes[turn.priority]
+        own = len(lane.get(turn.tenant, ()))
+        others = (min(len(lane[tenant]), own + 1) for tenant in lane if tenant != turn.tenant)
+        rank = own + sum(others)
+        if turn.priority == "interactive":
+            patient = (self._since_bulk + rank) // self._interactive_per_bulk
+            return rank + min(_count(self._lanes["bulk"]), patient)
+        urgent = (rank + 1) * self._interactive_per_bulk - self._since_bulk
+        return rank + min(_count(self._lanes["interactive"]), max(0, urgent))
+
     def limit(self, priority: Priority) -> float:
         """From how many waiting items on a tenant is refused; infinite for as long as all fit."""
         lane = self._lanes[priority]

@@ -2,7 +2,7 @@
 
     python -m benchmarks [--output FOLDER]        # make bench
 
-Takes at most ten minutes on two cores once the model is made; `python -m benchmarks.document` then
+Takes at most ten minutes on two cores with AMX once the model is made; `python -m benchmarks.document` then
 writes the tables of `docs/performance.md`.
 """
 
@@ -19,9 +19,9 @@ LIMIT_S = 600.0
 # Each with the seconds it measures for; starting and loading come on top.
 SECONDS = {
     "postprocess": 24,
-    "roofline": 20,
-    "engines": 35,
-    "stages": 15,
+    "roofline": 12,
+    "engines": 25,
+    "stages": 8,
     "encode": 20,
     "end_to_end": 130,
     "cold_start": 12,

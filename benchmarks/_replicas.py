@@ -20,7 +20,7 @@ class Replica:
         max_batch: pictures in a batch, at most.
         batch_s: seconds that a batch takes whatever its size.
         picture_s: seconds that each of its pictures adds.
-        max_queue: pictures that wait; one more is refused.
+        max_queue: pictures that wait; one more is refused, and so is one that would be too late.
         deadline_s: after which nobody wants the answer.
         start_s: from the autoscaler's decision until it is ready.
     """
@@ -166,7 +166,11 @@ def _serve(
                 chosen, now_s, max_batch, batch_s, picture_s, deadline_s, since_s, first, queued,
                 free_s, running, latencies, outcomes,
             )  # fmt: skip
-        if queued[chosen] >= places:
+        # `app.pace`: those ahead, half a run under way and its own in three quarters of the time.
+        run_s = batch_s + max_batch * picture_s
+        ahead_s = queued[chosen] * run_s / (max_batch * free_s.shape[1])
+        too_late = queued[chosen] > 0 and ahead_s + 1.5 * run_s > 0.75 * deadline_s
+        if queued[chosen] >= places or too_late:
             outcomes[REFUSED] += 1
             continue
         since_s[chosen, (first[chosen] + queued[chosen]) % places] = now_s

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import httpx
 from model.artifact import Artifact
 
 _START_S = 300.0
+_IDLE_S = 0.1  # of processor time in a second
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
 
 
@@ -40,6 +42,14 @@ class Server:
     def pause(self) -> None:
         """Stop all its processes where they are."""
         os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def settle(self) -> None:
+        """Wait until it no longer works on its own, on a second graph for one."""
+        ends_s = time.perf_counter() + _START_S
+        before_s = -math.inf
+        while self.cpu_s() - before_s > _IDLE_S and time.perf_counter() < ends_s:
+            before_s = self.cpu_s()
+            time.sleep(1)
 
     def go_on(self) -> None:
         """Let them run again."""

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from app.body import read_parts
-from app.caller import prefer_bulk
+from app.caller import note_pictures
 from app.error_answers import note_error
 from app.limits import deadline, read_timeout_ms
 from app.many import check_count, gate
@@ -54,8 +54,8 @@ async def segment_batch(request: Request, until_sent: UntilSent) -> StreamingRes
         images, parameters = await service.compute(_read, request, body)
         model = await until_sent.enter_async_context(service.using(parameters.model))
     check_count(len(images), state.settings.max_pictures_per_request)
-    prefer_bulk(len(images))
-    service.check(model, parameters)
+    note_pictures(len(images))
+    service.check(model, parameters, deadline_s)
     request.state.mode = parameters.mode or ""
     lines = _lines(request, model, images, parameters, deadline_s)
     return StreamingResponse(lines, media_type="application/x-ndjson")

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.admitted import admitted
 from app.body import read_object
-from app.caller import prefer_bulk
+from app.caller import note_pictures
 from app.error_answers import note_error
 from app.errors import UrlFetchError
 from app.label_studio import (
@@ -83,7 +83,8 @@ async def predict(request: Request) -> Response:
                 return {"result": [], "model_version": model.hash}
 
         tasks = read_tasks(value, control)
-        prefer_bulk(len(tasks))
+        note_pictures(len(tasks))
+        service.check(model, control.parameters, deadline_s)
         work = all_or_none(one, tasks)
         results = await unless_client_leaves(request.receive, work)
         return await service.compute(JSONResponse, {"results": results})

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.admitted import admitted
 from app.body import read_object
-from app.caller import prefer, prefer_bulk
+from app.caller import note_pictures, prefer
 from app.errors import UnsupportedOperationError
 from app.limits import deadline, unless_client_leaves
 from app.model_control import may_change_models
@@ -171,7 +171,7 @@ async def infer_pictures(request: Request, service: Service, name: Name) -> Resp
         request.state.mode = asked.parameters.mode
         if asked.priority is not None:
             prefer(asked.priority)
-        prefer_bulk(len(asked.pictures))
+        note_pictures(len(asked.pictures))
         async with deadline(asked.timeout_ms or settings.request_timeout_ms) as sooner_s:
             work = infer(service, model, asked, min(deadline_s, sooner_s), settings)
             tensors = await unless_client_leaves(request.receive, work)

@@ -59,7 +59,7 @@ async def _answer(state: Any, read: Body, parameters: Parameters, deadline_s: fl
     image = read.image
     async with service.using(parameters.model) as model:
         if read.image_url is not None:
-            service.check(model, parameters)
+            service.check(model, parameters, deadline_s)
             fetcher: UrlFetcher = state.url_fetcher
             image = await fetcher.fetch(read.image_url)
         return await service.segment(model, image, parameters, deadline_s)

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from app.admitted import admitted
 from app.api.sagemaker import ping
-from app.caller import prefer_bulk
+from app.caller import note_pictures
 from app.limits import unless_client_leaves
 from app.many import all_or_none, gate
 from app.openapi import PROTOCOL_RESPONSES, VERTEX_REQUEST
@@ -42,8 +42,9 @@ async def predict(request: Request) -> Response:
         images, parameters = await service.compute(
             read_instances, await request.body(), settings.max_pictures_per_request
         )
-        prefer_bulk(len(images))
+        note_pictures(len(images))
         async with service.using(parameters.model) as model:
+            service.check(model, parameters, deadline_s)
             turns = gate(model, settings.max_queue)
 
             async def one(image: bytes) -> bytes:

@@ -113,6 +113,7 @@ async def infer(
         fits.check(hw, tensors)
         return tensors
 
+    service.check(model, asked.parameters, deadline_s)
     tensors = await all_or_none(one, asked.pictures)
     return await service.compute(stack, tensors)
 

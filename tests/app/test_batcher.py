@@ -174,6 +174,73 @@ def test_only_equal_sizes_share_and_the_oldest_decides(make: Batchers, runner: R
     assert runner.batches == [[-1], [0, 3], [1, 2, 4]]
 
 
+def test_a_queue_too_long_for_a_deadline_refuses_before_work(
+    make: Batchers, runner: Runner
+) -> None:
+    async def scenario() -> None:
+        batcher = make(max_batch=1)
+        batcher._pace.measure((1, 4, 4), 4.0)
+        blocker = await hold(batcher, runner)
+        tasks = [submit(batcher, i) for i in range(2)]
+        await queued(batcher, 2)
+        # Two ahead, half a run under way, its own: 14 s, which are three quarters of 18.7.
+        with pytest.raises(OverloadedError, match=r"a deadline in 18.7 s at") as refused:
+            batcher.check_room(deadline_s=time.monotonic() + 18)
+        assert refused.value.retry_after_s == 14
+        batcher.check_room(deadline_s=time.monotonic() + 19)
+        batcher.check_room()
+        tasks.append(submit(batcher, 3, timeout_s=10))  # what has begun is not refused
+        await queued(batcher, 3)
+        runner.open.set()
+        await asyncio.gather(blocker, *tasks)
+
+    asyncio.run(scenario())
+    assert runner.batches == [[-1], [0], [1], [3]]
+
+
+def test_a_picture_too_late_for_a_run_does_not_begin_one(make: Batchers, runner: Runner) -> None:
+    async def scenario() -> None:
+        batcher = make(max_batch=1)
+        blocker = await hold(batcher, runner)
+        late, task = submit(batcher, 1, timeout_s=SOON_S / 2), submit(batcher, 2)
+        await queued(batcher, 2)
+        batcher._pace.measure((1, 4, 4), SOON_S / 2)
+        runner.open.set()
+        with pytest.raises(DeadlineExceededError, match="in time"):
+            await late
+        await asyncio.gather(blocker, task)
+
+    asyncio.run(scenario())
+    assert runner.batches == [[-1], [2]]
+
+
+def test_a_slow_spell_ends_because_somebody_is_always_tried(make: Batchers, runner: Runner) -> None:
+    async def scenario() -> int:
+        batcher = make(max_batch=1)
+        await submit(batcher, 0)  # the first run of all is no measure
+        batcher._pace.measure((1, 4, 4), 1000.0)
+        answered = 0
+        while batcher.seconds_per_picture > 0.1:
+            answered += (await submit(batcher, 1, timeout_s=5)).run_s < 5
+        return answered
+
+    assert 10 < asyncio.run(scenario()) < 100
+
+
+def test_a_run_that_may_compile_is_no_measure(make: Batchers) -> None:
+    async def scenario() -> None:
+        batcher = make(compiles_by_size=True)
+        await submit(batcher, 0)
+        assert batcher.seconds_per_picture == 0
+        await submit(batcher, 0)
+        seconds = batcher.seconds_per_picture
+        assert seconds > 0
+        await submit(batcher, 0, hw=(8, 8))
+        assert batcher.seconds_per_picture == seconds
+
+    asyncio.run(scenario())
+
+
 def test_a_full_queue_refuses_and_says_when_to_come_back(make: Batchers, runner: Runner) -> None:
     async def scenario() -> None:
         batcher = make(max_queue=2)

@@ -19,6 +19,7 @@ from app.errors import DeadlineExceededError, NotReadyError, OverloadedError
 from app.inference_queue import Inference
 from app.metrics import Metrics
 from app.settings import Settings
+from app.turn import Turn
 from model.artifact import Artifact
 from model.errors import ArtifactError, EngineError, EngineLostError, EngineMemoryError
 from model.inference.segmenter import Segmenter
@@ -167,6 +168,36 @@ def test_a_full_queue_refuses_every_front_before_work_is_spent(tmp_path: Path) -
             other.check_room()
 
     run(tmp_path, scenario, max_queue=2)
+
+
+def test_a_queue_too_long_for_a_deadline_refuses_in_every_front(tmp_path: Path) -> None:
+    async def scenario(place: Place) -> None:
+        async with place.engine_process() as server, place.front() as one, place.front() as other:
+            server._batchers["fake"]._pace.measure((1, 32, 32), 10.0)
+            blocker = await hold(place, one)
+            task = submit(one)
+            await until(lambda: other.queue_size == 1)
+            # One ahead, half a run under way, its own: 25 s, which are three quarters of 33.3.
+            other.check_room(deadline_s=time.monotonic() + 34)
+            for queue in (one, other):
+                with pytest.raises(OverloadedError, match=r"a deadline in 33.3 s at") as refused:
+                    queue.check_room(deadline_s=time.monotonic() + 30)
+                assert refused.value.retry_after_s == 25
+            # Of a key's pictures a front knows its own: two are 20 s.
+            keyed, soon_s = Turn("key"), time.monotonic() + 1
+            other.check_room(keyed, soon_s)
+            tasks = [
+                asyncio.ensure_future(other.submit(sample(), time.monotonic() + SOON_S, "", keyed))
+                for _ in range(2)
+            ]
+            await until(lambda: other.queue_size == 3)
+            with pytest.raises(OverloadedError, match=r"a deadline in 26.7 s at"):
+                other.check_room(keyed, soon_s)
+            one.check_room(keyed, soon_s)
+            place.engine.open.set()
+            await asyncio.gather(blocker, task, *tasks)
+
+    run(tmp_path, scenario)
 
 
 def test_a_queue_that_fills_meanwhile_refuses_too(tmp_path: Path) -> None:

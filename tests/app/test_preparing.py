@@ -11,6 +11,8 @@ from model.artifact import Artifact
 from tests.app.conftest import HeldEngine, make_app, running
 from tests.app.test_load import post, run, waiting
 
+DEADLINE_S = 1e9
+
 
 class Queue:
     """So many wait in it; full for everyone at 4."""
@@ -18,7 +20,8 @@ class Queue:
     def __init__(self, waiting: int) -> None:
         self.queue_size = waiting
 
-    def check_room(self, turn: Turn) -> None:
+    def check_room(self, turn: Turn, deadline_s: float) -> None:
+        assert deadline_s == DEADLINE_S
         if self.queue_size >= 4:
             raise OverloadedError("expected room, got none")
 
@@ -28,7 +31,7 @@ class Queue:
 
 async def enter(preparing: Preparing, queue: Any, turn: Turn = ANYONE) -> AsyncExitStack:
     stack = AsyncExitStack()
-    await stack.enter_async_context(preparing.one(queue, turn))
+    await stack.enter_async_context(preparing.one(queue, turn, DEADLINE_S))
     return stack
 
 

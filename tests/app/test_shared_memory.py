@@ -32,9 +32,9 @@ def test_what_one_side_writes_the_other_reads(fd: int) -> None:
     ours, theirs = Arena(fd, *FORM), Arena(fd, *FORM)
     for slot in range(4):
         ours.array(slot, 10)[:] = slot
-    ours.board[299] = 7, 0.5, 6, np.inf
+    ours.board[299] = 7, 0.5, 6, np.inf, 4, 8
     assert [theirs.array(slot, 10)[9] for slot in range(4)] == [0, 1, 2, 3]
-    assert theirs.board[299].tolist() == [7, 0.5, 6, np.inf]
+    assert theirs.board[299].tolist() == [7, 0.5, 6, np.inf, 4, 8]
     assert theirs.array(0, PAGE).size == PAGE
 
 

@@ -38,6 +38,24 @@ def served(waiting: Waiting[int]) -> Iterator[int]:
         yield item
 
 
+@given(st.lists(turns, max_size=30), st.integers(0, 5), st.integers(1, 4), turns)
+def test_who_is_ahead_is_known_before_one_comes(
+    arrivals: list[Turn], gone: int, per_bulk: int, turn: Turn
+) -> None:
+    waiting: Waiting[int] = Waiting(100, per_bulk)
+    fill(waiting, *((arrival, 1) for arrival in arrivals))
+    list(islice(served(waiting), gone))
+    tenants = {t.tenant for t in waiting._turns.values() if t.priority == turn.priority}
+    ahead = waiting.ahead(turn)
+    waiting.add(-1, turn)
+    place = list(waiting.in_turn()).index(-1)
+    if turn.tenant not in tenants:
+        assert place == ahead
+    # Of each other tenant one more may be counted, and what may go between those.
+    others = len(tenants - {turn.tenant})
+    assert place <= ahead <= place + others * (1 + per_bulk)
+
+
 @given(events, st.integers(1, 8), st.integers(1, 4))
 def test_nothing_is_lost_or_doubled_and_the_bound_holds(
     events: list[tuple[str, object]], max_queue: int, interactive_per_bulk: int

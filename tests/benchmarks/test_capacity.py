@@ -38,11 +38,22 @@ def test_one_slot_waits_as_long_as_theory_says() -> None:
     assert mean_s == pytest.approx(1 + load / (2 * (1 - load)), rel=0.05)
 
 
-def test_a_full_queue_refuses_and_who_waits_too_long_is_not_run() -> None:
-    small = Replica(**{**vars(ONE), "max_queue": 3, "deadline_s": 2.5})
-    fleet = serve(small, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
-    # One runs, three wait, two are refused; the second ends after 2 s, the third after 3.
-    assert fleet.outcomes[[ANSWERED, REFUSED, EXPIRED]].tolist() == [2, 2, 2]
+@pytest.mark.parametrize(
+    ("max_queue", "deadline_s", "answered_refused_expired"),
+    [
+        (3, 1e9, [4, 2, 0]),  # one runs, three wait
+        (64, 2.5, [2, 4, 0]),  # one ahead, half a run and its own are more than 3/4 of 2.5 s
+        (64, 0.5, [0, 0, 6]),  # whoever is next is tried
+    ],
+)
+def test_who_finds_no_place_or_would_be_late_is_refused(
+    max_queue: int, deadline_s: float, answered_refused_expired: list[int]
+) -> None:
+    small = Replica(**{**vars(ONE), "max_queue": max_queue, "deadline_s": deadline_s})
+    arrivals_s = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5] if deadline_s > 1 else np.arange(6.0).tolist()
+    fleet = serve(small, arrivals_s)
+    found = fleet.outcomes[[ANSWERED, REFUSED, EXPIRED]].tolist()
+    assert found == answered_refused_expired
 
 
 def test_those_who_wait_share_a_batch() -> None:

@@ -2,8 +2,8 @@
 
     python -m benchmarks [--output FOLDER]        # make bench
 
-Takes at most ten minutes on two cores with AMX once the model is made; `python -m benchmarks.document` then
-writes the tables of `docs/performance.md`.
+Takes at most ten minutes on two cores with AMX once the model is made, a few more where a picture
+takes a second; `python -m benchmarks.document` then writes the tables of `docs/performance.md`.
 """
 
 import argparse

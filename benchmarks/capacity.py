@@ -7,8 +7,8 @@ Takes the rate of one replica from `end_to_end.json` and its start from `cold_st
 load swings between a fifth of its peak and the peak, and spikes to three times a quiet load within
 seconds. The number of replicas is fixed, or follows the rule of the Kubernetes autoscaler on the
 pictures that wait or run per replica. What a replica does with them is its queue's real rule:
-bounded, in order, refused when it would be too late, expired ones never run. Measured: the service times. Everything else here is
-simulated; a refused caller does not come back.
+bounded, in order, refused when it would be too late, expired ones never run. Measured: the service
+times. Everything else here is simulated; a refused caller does not come back.
 """
 
 import argparse

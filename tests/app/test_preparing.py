@@ -93,3 +93,43 @@ def test_a_burst_is_refused_before_it_is_decoded(artifact: Artifact, picture: by
             assert sum(isinstance(image, bytes) for image in decoded) == 4
 
     run(scenario)
+
+
+def test_who_would_be_late_is_refused_before_decoding_but_not_for_its_own_pictures(
+    artifact: Artifact, picture: bytes
+) -> None:
+    engine = HeldEngine(max_batch=1)
+    app = make_app(artifact, engine)
+    soon = {"X-Request-Timeout-Ms": "15000"}
+
+    async def scenario() -> None:
+        async with running(app, engine) as caller:
+            model = app.state.service.find(None)
+            model.batcher._pace.measure((1, 32, 32), 10.0)
+            parts = [("image", (f"{i}.png", picture, "image/png")) for i in range(3)]
+            several = await caller.post("/segment/batch", files=parts, headers=soon)
+            lines = several.text.splitlines()
+            assert len(lines) == 3
+            assert all('"segments"' in line for line in lines)
+            model.batcher._pace.measure((1, 32, 32), 100.0)
+
+            engine.forget()
+            engine.open.clear()
+            tasks = [post(caller, picture)]
+            await engine.hold()
+            tasks.append(post(caller, picture))
+            await waiting(app, 1)
+            read, decoded = model.segmenter.read, list[object]()
+            model.segmenter.read = lambda image: (decoded.append(image), read(image))[1]
+            late = await caller.post("/segment", content=picture, headers=soon)
+            assert late.status_code == 429
+            assert int(late.headers["Retry-After"]) > 15
+            assert "because of the pictures that wait" in late.json()["error"]
+            late = await caller.post("/segment/batch", files=parts, headers=soon)
+            assert late.status_code == 429
+            assert not decoded
+            engine.open.set()
+            answers = await asyncio.gather(*tasks)
+            assert {answer.status_code for answer in answers} == {200}
+
+    run(scenario)

@@ -122,8 +122,9 @@ def test_turns_are_shared_out_and_compared_with_the_bare_engine() -> None:
         "peer": contender("peer", 0.8),
         end_to_end.BARE: contender(end_to_end.BARE, 0.1),
     }
-    measured = end_to_end.take_turns(turns, seconds=36)
+    measured, rounds = end_to_end.take_turns(turns, seconds=36)
     assert sum(seconds for _, _, seconds in asked) == pytest.approx(36)
+    assert rounds == end_to_end.ROUNDS
     assert len(asked) == end_to_end.ROUNDS * (5 + 2 + 2)
     rows = {(row["who"], row["callers"]): row for row in end_to_end.summary(measured)}
     ours = rows[end_to_end.OURS, 4]
@@ -134,6 +135,15 @@ def test_turns_are_shared_out_and_compared_with_the_bare_engine() -> None:
     assert ours["times_bare_p50"] == pytest.approx(2)
     assert rows["peer", 4]["ours_is_faster_by"] == pytest.approx(4)
     assert rows[end_to_end.OURS, 16]["share_of_bare_rate"] is None
+
+
+def test_where_a_request_outlasts_a_turn_there_are_fewer_rounds() -> None:
+    def turn(callers: int, _seconds: float):
+        return {"latencies_s": [9.0] * callers, "elapsed_s": 9.0, "cpu_s": 9.0, "failures": []}
+
+    measured, rounds = end_to_end.take_turns({end_to_end.OURS: turn}, seconds=0)
+    assert rounds == end_to_end.LEAST_ROUNDS
+    assert len(measured[end_to_end.OURS, 4].latencies_s) == 4 * rounds
 
 
 def test_a_contender_that_never_answers_is_shown_with_its_failures() -> None:

@@ -1,5 +1,6 @@
 """The results of a study as a table, a plot and a file for programs."""
 
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from model.errors import InvalidParameterError
 from model.training.ablations.run import Result
@@ -89,7 +91,9 @@ def plot(study: Study, results: Sequence[Result], path: Path) -> None:
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     draw(study, results, figure.subplots())
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
+    figure.savefig(buffer := io.BytesIO(), dpi=90)
+    with Image.open(buffer) as picture:
+        picture.convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def fill(page: str, name: str, content: str) -> str:

@@ -22,7 +22,7 @@ $(VENV)/.serve: $(BIN)/python pyproject.toml constraints.txt
 
 # The full development environment; it also satisfies the service.
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[bulk,client,cpu,otel,train,quantize,dev]'
+	$(PIP) --editable '.[bulk,client,cpu,docs,otel,train,quantize,dev]'
 	@touch $(VENV)/.serve $@
 
 install: $(VENV)/.dev  ## full development environment in .venv, with the `maskformer` command
@@ -49,11 +49,7 @@ $(VENV)/.bench: $(VENV)/.dev
 bench: $(VENV)/.bench  ## measure speed on this CPU, in at most 10 minutes; results in benchmarks/results
 	$(BIN)/python -m benchmarks
 
-$(VENV)/.docs: $(VENV)/.dev
-	$(PIP) --editable '.[cpu,dev,docs]'
-	@touch $@
-
-docs: $(VENV)/.docs  ## build the documentation into build/site; a broken link is an error
+docs: $(VENV)/.dev  ## build the documentation into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.dev  ## style, format, types, direction of imports, known weaknesses of dependencies

@@ -5,10 +5,10 @@
 The same batch, the same weights (R50, 150 classes, 100 queries, 6 decoder layers), the same
 optimizer, float32 on a CPU and bfloat16 autocast on a GPU: forward, matching, losses, backward,
 step. Pictures are the paper's crops of 512 px; of smaller ones the weights and their moments are a
-larger part, in memory and in time. Targets are random rectangles. transformers computes its own losses: of `every layer`, as the
-paper supervises (and of the queries' all-zero start, which it counts as a layer), or of the `last
-layer`, as its configuration comes. Ours: `all pixels` is the paper's loss, the other rows are
-options of `criterion`.
+larger part, in memory and in time. Targets are random rectangles. transformers computes its own
+losses: of `every layer`, as the paper supervises (and of the queries' all-zero start, which it
+counts as a layer), or of the `last layer`, as its configuration comes. Ours: `all pixels` is the
+paper's loss, the other rows are options of `criterion`.
 
 Speed: all in turn in one process; on a CPU processor time of one thread, so that other programs
 count for little. Memory: each in a fresh process, its peak after two steps; `ready` is before the

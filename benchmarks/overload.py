@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -35,11 +36,13 @@ from model.artifact import load_artifact
 TIMES_CAPACITY = 10.0
 INTERACTIVE_SHARE = 0.25
 CALLERS = 8
+PROBE_S = 0.5
 SAMPLE_S = 5.0  # reading the memory of a large process holds it up for a moment
 LEAST_GOODPUT = 0.95
 # Beside the queue there are decoding and encoding, and the rate swings.
 MOST_QUEUES = 1.1
 MOST_GROWTH = 1.05
+MOST_HEALTH_S = 1.0
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def main() -> None:
             print(f"capacity: {before.per_s:.2f} pictures a second", flush=True)
             rate = TIMES_CAPACITY * before.per_s
             begun_cpu_s = server.cpu_s()
-            (one,), memory_mb = floods(server, bodies, arguments.seconds, {"": rate})
+            (one,), seen = floods(server, bodies, arguments.seconds, {"": rate})
             flood_cpu_s = server.cpu_s() - begun_cpu_s
             after = measure()
             print(f"capacity: {after.per_s:.2f} pictures a second", flush=True)
@@ -68,9 +71,9 @@ def main() -> None:
     each_s = flood_cpu_s / len(accepted_s(one)) / ((before.each_cpu_s + after.each_cpu_s) / 2)
     inside = Settings().max_queue + model["slots"] * model["max_batch"]
     tables = {
-        "verdict": verdict(one, capacity_per_s, inside, memory_mb),
+        "verdict": verdict(one, capacity_per_s, inside, seen),
         "details": [
-            *details(one, capacity_per_s, inside, memory_mb),
+            *details(one, capacity_per_s, inside, seen),
             {"what": "processor time of an answer over that at the capacity", "value": each_s},
         ],
         "priorities": [by_priority(n, wishes[n], f) for n, f in zip(wishes, mixed, strict=True)],
@@ -111,10 +114,23 @@ def capacity(server: Server, bodies: Sequence[Path], seconds: float) -> Capacity
     return Capacity(count / float(turn["elapsed_s"]), (server.cpu_s() - before_s) / count)
 
 
+@dataclass
+class Seen:
+    """What the server was like in a flood.
+
+    Attributes:
+        memory_mb: every so many seconds.
+        health_s: time of each answer to a probe, two a second.
+    """
+
+    memory_mb: list[float] = field(default_factory=list)
+    health_s: list[float] = field(default_factory=list)
+
+
 def floods(
     server: Server, bodies: Sequence[Path], seconds: float, rates: dict[str, float]
-) -> tuple[list[Flood], list[float]]:
-    """A flood per priority, all at once; and the server's memory in MB until the last is sent."""
+) -> tuple[list[Flood], Seen]:
+    """A flood per priority, all at once; and what the server was like until the last is sent."""
     processes = []
     ends_s = time.perf_counter() + seconds
     for priority, rate in rates.items():
@@ -124,16 +140,22 @@ def floods(
         output = bodies[0].with_name(f"answers-{priority}.json")
         with output.open("w") as file:  # a pipe that nobody reads would stop it
             processes.append((subprocess.Popen(command, stdout=file), output))
-    memory_mb = []
-    while time.perf_counter() < ends_s:
-        memory_mb.append(server.memory_mb())
-        time.sleep(min(SAMPLE_S, seconds / 8))
+    seen, memory_due_s = Seen(), 0.0
+    with httpx.Client(base_url=origin(server), timeout=60) as web:
+        while (now_s := time.perf_counter()) < ends_s:
+            if now_s >= memory_due_s:
+                seen.memory_mb.append(server.memory_mb())
+                memory_due_s = now_s + min(SAMPLE_S, seconds / 8)
+            asked_s = time.perf_counter()
+            web.get("/label-studio/health").raise_for_status()
+            seen.health_s.append(time.perf_counter() - asked_s)
+            time.sleep(PROBE_S)
     found = []
     for process, output in processes:
         if process.wait() != 0:
             raise RuntimeError(f"expected a flood to end with 0, got {process.returncode}")
         found.append(Flood(**json.loads(output.read_text())))
-    return found, memory_mb
+    return found, seen
 
 
 def accepted_s(flood: Flood) -> list[float]:
@@ -146,20 +168,18 @@ def goodput_per_s(flood: Flood) -> float:
     return len(accepted_s(flood)) / flood.elapsed_s
 
 
-def verdict(
-    flood: Flood, capacity_per_s: float, inside: int, memory_mb: Sequence[float]
-) -> list[Row]:
+def verdict(flood: Flood, capacity_per_s: float, inside: int, seen: Seen) -> list[Row]:
     """What is promised, what was measured, and whether it holds.
 
     Args:
         flood: what became of the requests.
         capacity_per_s: answers per second to callers that wait.
         inside: pictures that queue and engine hold.
-        memory_mb: of the server, at least 4 times from the beginning to the end of the flood.
+        seen: memory at least 4 times from the beginning to the end of the flood.
     """
     goodput = goodput_per_s(flood)
     queues = percentile(accepted_s(flood), 0.99) * goodput / inside
-    quarter = len(memory_mb) // 4
+    memory_mb, quarter = seen.memory_mb, len(seen.memory_mb) // 4
     growth = median(memory_mb[-quarter:]) / median(memory_mb[quarter : 2 * quarter])
     others = sum(status not in (200, 429) for status in flood.status) + len(flood.broken)
     return [
@@ -167,6 +187,7 @@ def verdict(
         _row("p99 of answers over (queue and engine) / rate", queues, "<=", MOST_QUEUES),
         _row("memory, last quarter of the time over the second", growth, "<=", MOST_GROWTH),
         _row("neither answered nor refused with 429", others, "<=", 0),
+        _row("slowest answer to a probe of health, s", max(seen.health_s), "<=", MOST_HEALTH_S),
     ]
 
 
@@ -176,9 +197,7 @@ def _row(what: str, measured: float, sign: str, limit: float) -> Row:
     return {"what": what, "measured": measured, "wanted": wanted, "holds": "yes" if holds else "no"}
 
 
-def details(
-    flood: Flood, capacity_per_s: float, inside: int, memory_mb: Sequence[float]
-) -> list[Row]:
+def details(flood: Flood, capacity_per_s: float, inside: int, seen: Seen) -> list[Row]:
     """The numbers behind the verdict."""
     answers_s, goodput = accepted_s(flood), goodput_per_s(flood)
     pairs = zip(flood.latency_s, flood.status, strict=True)
@@ -195,9 +214,10 @@ def details(
         "(queue and engine) / rate, s": inside / goodput,
         "p99 of refusals, ms": 1000 * percentile(refusals_s, 0.99),
         "Retry-After, median, s": median(flood.retry_after_s or [0]),
-        "memory at the beginning, MB": memory_mb[0],
-        "memory at the end, MB": memory_mb[-1],
-        "memory, highest, MB": max(memory_mb),
+        "probes of health, median, ms": 1000 * median(seen.health_s),
+        "memory at the beginning, MB": seen.memory_mb[0],
+        "memory at the end, MB": seen.memory_mb[-1],
+        "memory, highest, MB": max(seen.memory_mb),
         "processor time of the callers, cores": flood.cpu_s / flood.elapsed_s,
         "sent late, at most, ms": 1000 * flood.late_s,
     }

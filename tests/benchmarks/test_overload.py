@@ -75,20 +75,22 @@ def answered(number: int, refused: int, latency_s: float = 1.0) -> Flood:
 
 
 @pytest.mark.parametrize(
-    ("number", "latency_s", "memory_mb", "holds"),
+    ("number", "latency_s", "last_mb", "health_s", "failing"),
     [
-        (96, 1.0, [90, 100, 100, 101], ["yes"] * 4),
-        (90, 1.0, [90, 100, 100, 101], ["no", "yes", "yes", "yes"]),
-        (96, 1.2, [90, 100, 100, 101], ["yes", "no", "yes", "yes"]),
-        (96, 1.0, [90, 100, 100, 110], ["yes", "yes", "no", "yes"]),
+        (96, 1.0, 101, 0.9, None),
+        (90, 1.0, 101, 0.9, 0),
+        (96, 1.2, 101, 0.9, 1),
+        (96, 1.0, 110, 0.9, 2),
+        (96, 1.0, 101, 1.1, 4),
     ],
 )
 def test_the_verdict_of_an_overload(
-    number: int, latency_s: float, memory_mb: list[float], holds: list[str]
+    number: int, latency_s: float, last_mb: float, health_s: float, failing: int | None
 ) -> None:
-    rows = overload.verdict(answered(number, 900, latency_s), 10.0, 10, memory_mb)
-    assert [row["holds"] for row in rows] == holds
-    assert overload.details(answered(number, 900), 10.0, 10, memory_mb)
+    seen = overload.Seen([90, 100, 100, last_mb], [0.01, health_s])
+    rows = overload.verdict(answered(number, 900, latency_s), 10.0, 10, seen)
+    assert [row["holds"] for row in rows] == ["no" if i == failing else "yes" for i in range(5)]
+    assert overload.details(answered(number, 900), 10.0, 10, seen)
     assert overload.by_priority("bulk", 100.0, answered(0, 10))["answered_percent"] == 0
 
 

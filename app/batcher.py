@@ -4,8 +4,8 @@ A batch is released `full`, when the oldest picture has waited the `delay`, at o
 `idle` and no delay is set, or to `drain` a closed queue. The picture whose turn is next decides
 which size goes next, so no size can starve another; `app.waiting` says whose turn it is.
 
-Nobody waits for nothing: who asks before the deadline can be met is refused at once, and a picture
-whose time has become too short for a run never reaches the engine (`app.pace`).
+Who is not expected to be answered in time is refused at once, and a picture whose time has become
+too short for a run never reaches the engine (`app.pace`).
 
 When a batch fails, its pictures run alone, and only the guilty one fails. When it finds no memory,
 its halves run, and batches stay smaller for a while. When it hangs or the device is lost, its
@@ -26,7 +26,7 @@ from app.errors import NotReadyError, OverloadedError
 from app.inference_queue import Inference, Release, full_error, seconds_for
 from app.pace import Pace, check_time
 from app.runs import Run, Runs
-from app.ticket import Ticket, expired_error, fail, still_wanted
+from app.ticket import Ticket, expired_error, fail, hopeless_error, still_wanted
 from app.turn import ANYONE, Priority, Turn
 from app.waiting import Waiting
 from model.errors import EngineError, EngineLostError, EngineMemoryError
@@ -117,7 +117,8 @@ class Batcher:
         """See `InferenceQueue`."""
         self.check_open()
         with self._changed:
-            has_room, needed_s = self._waiting.has_room(turn), self.needed_s(turn)
+            has_room = self._waiting.has_room(turn)
+            needed_s = self.needed_s(turn) if deadline_s < math.inf else 0.0
         if not has_room:
             raise self._full_error()
         check_time(needed_s, deadline_s)
@@ -219,20 +220,10 @@ class Batcher:
         fail(expired, expired_error())
 
     def _drop_hopeless(self) -> None:
-        """Answer those whose time is too short for a run, before one is wasted on them.
-
-        If that is everyone, the next one is tried: it may show that runs are no longer slow.
-        """
-        now_s = time.monotonic()
-        hopeless = [
-            ticket
-            for ticket in self._waiting.in_turn()
-            if ticket.deadline_s < now_s + self._pace.run_s(ticket.sample.padded_hw)
-        ]
-        if len(hopeless) == len(self._waiting):
-            del hopeless[0]
+        """Answer those whose time is too short for a run, before one is wasted on them."""
+        hopeless = self._pace.hopeless(self._waiting)
         self._remove(hopeless)
-        fail(hopeless, expired_error())
+        fail(hopeless, hopeless_error())
 
     def _remove(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
@@ -327,7 +318,7 @@ class Batcher:
         """Note the rate, and what the engine has shown that it can."""
         pictures, *padded_hw = run.kind
         with self._changed:
-            if not run.is_first:
+            if not run.may_compile:
                 self._pace.measure(run.kind, run_s)
             self._limits.succeeded((padded_hw[0], padded_hw[1]), pictures)
             self._runs.succeeded(run)

@@ -151,20 +151,20 @@ class RemoteQueue:
         """See `InferenceQueue`; refuses too when this front alone has too many under way.
 
         What a key's tenant has in a full queue is estimated from what this front sent, as if its
-        requests were spread evenly; of those ahead of it, only its own are counted. The engine
-        process decides who finds room.
+        requests were spread evenly; of those that wait, only its own count against a deadline. The
+        engine process decides who finds room.
         """
         self.check_open()
         session = self._link.session()
         has_room, board = session.has_room, self._board
-        own = session.count(self._name, turn) * self._fronts
         is_alone = turn.tenant == ANONYMOUS  # without keys there is one tenant
+        own = 0 if is_alone else session.count(self._name, turn) * self._fronts
         if board[0] >= self._max_queue:
             limit = board[_LIMITS[turn.priority]]
             has_room = has_room and (limit == math.inf or (not is_alone and own < limit))
         if not has_room:
             raise full_error(self._max_queue, self.retry_after_s(self._max_queue))
-        needed_s = board[_NEEDED[turn.priority]] if is_alone else own * board[1]
+        needed_s = board[_NEEDED[turn.priority]] if is_alone else min(own, board[0]) * board[1]
         check_time(float(needed_s), deadline_s)
 
     def retry_after_s(self, waiting: int) -> int:

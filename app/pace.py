@@ -1,10 +1,12 @@
 """How fast an engine has been lately, and from that: who can still be answered in time?"""
 
 import time
+from collections.abc import Collection
 
 from app.errors import OverloadedError
 from app.inference_queue import whole_seconds
 from app.runs import Kind
+from app.ticket import Ticket
 
 # Weight of the newest batch in the running means; chosen, not tuned.
 _NEWEST = 0.2
@@ -18,7 +20,9 @@ _MAX_SIZES = 10_000
 class Pace:
     """Running means of an engine's times; belongs to one thread at a time.
 
-    Before the first run all times are 0, so nobody is turned away for a guess.
+    Before the first run all times are 0, so nobody is turned away for a guess. Batches of different
+    sizes are kept apart, and the best counts: under load they are full, and what they could do is
+    known after the first one.
 
     Args:
         slots: batches that run at once.
@@ -26,27 +30,46 @@ class Pace:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._picture_s = self._any_run_s = 0.0
-        self._runs_s: dict[tuple[int, int], float] = {}
+        self._any_run_s = 0.0
+        self._picture_s: dict[int, float] = {}
+        self._runs_s: dict[tuple[int, int], dict[int, float]] = {}
 
     @property
     def seconds_per_picture(self) -> float:
-        """Of all slots together."""
-        return self._picture_s / self._slots
+        """Of all slots together, in the best batches."""
+        return min(self._picture_s.values(), default=0.0) / self._slots
 
     def measure(self, kind: Kind, run_s: float) -> None:
-        """Note what a run took that had nothing to compile."""
+        """Note what a run took that neither compiled nor waited for a compiler."""
         pictures, *padded_hw = kind
         size = padded_hw[0], padded_hw[1]
         if len(self._runs_s) >= _MAX_SIZES:
             self._runs_s.clear()
-        self._picture_s = _mean(self._picture_s, run_s / pictures)
+        runs_s = self._runs_s.setdefault(size, {})
+        runs_s[pictures] = _mean(runs_s.get(pictures, 0.0), run_s)
+        self._picture_s[pictures] = _mean(self._picture_s.get(pictures, 0.0), run_s / pictures)
         self._any_run_s = _mean(self._any_run_s, run_s)
-        self._runs_s[size] = _mean(self.run_s(size), run_s)
 
     def run_s(self, padded_hw: tuple[int, int]) -> float:
-        """What a run of this size takes; 0 for one that has not been seen."""
-        return self._runs_s.get(padded_hw, 0.0)
+        """What the shortest run of this size takes; 0 for a size that has not been seen."""
+        return min(self._runs_s.get(padded_hw, {}).values(), default=0.0)
+
+    def hopeless(self, waiting: Collection[Ticket]) -> list[Ticket]:
+        """Those whose time is too short for a run of their size.
+
+        If that is everyone of a size, the first is left: it may show that runs are short again.
+        """
+        now_s = time.monotonic()
+        late = [t for t in waiting if t.deadline_s < now_s + self.run_s(t.sample.padded_hw)]
+        if not late:
+            return late
+        tried = {ticket.sample.padded_hw for ticket in set(waiting).difference(late)}
+        hopeless = []
+        for ticket in late:
+            if ticket.sample.padded_hw in tried:
+                hopeless.append(ticket)
+            tried.add(ticket.sample.padded_hw)
+        return hopeless
 
     def needed_s(self, ahead: int) -> float:
         """How long a picture is likely to wait and run.

@@ -21,6 +21,7 @@ class Run:
 
     Attributes:
         is_first: whether the engine may compile in it.
+        may_compile: whether it does, or waits for another run that may.
         limit_s: after that it hangs, on the clock of `time.monotonic`.
     """
 
@@ -28,6 +29,7 @@ class Run:
     kind: Kind
     begun_s: float
     is_first: bool
+    may_compile: bool
     limit_s: float
     is_overdue: bool = False
 
@@ -64,10 +66,11 @@ class Runs:
         compiled = kind in self._compiled if self._compiles_by_size else bool(self._compiled)
         waits = not compiled or any(run.is_first for run in self._runs)
         limit_s = now_s + (self._first_run_s if waits else self._timeout_s)
-        run = Run(tickets, kind, now_s, not compiled, limit_s)
+        run = Run(tickets, kind, now_s, not compiled, waits, limit_s)
         if run.is_first:
             for other in self._runs:
                 other.limit_s = other.begun_s + self._first_run_s
+                other.may_compile = True
         self._runs.add(run)
         return run
 

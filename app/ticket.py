@@ -48,3 +48,10 @@ def fail(tickets: Iterable[Ticket], error: Exception) -> None:
 def expired_error() -> DeadlineExceededError:
     """What a picture is told whose deadline passed in the queue."""
     return DeadlineExceededError("expected an answer in time, got no free engine before")
+
+
+def hopeless_error() -> DeadlineExceededError:
+    """What a picture is told whose deadline would pass while it runs."""
+    return DeadlineExceededError(
+        "expected time for a run of the engine, got a deadline before that"
+    )

@@ -11,16 +11,16 @@ alone may fill the whole queue.
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from itertools import zip_longest
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from app.turn import Priority, Turn
 
 T = TypeVar("T", bound=Hashable)
 
 
-class Waiting(Generic[T]):
+class Waiting(Collection[T]):
     """At most `max_queue` items, each once; belongs to one thread at a time.
 
     Iterating gives them in the order in which they came.
@@ -54,7 +54,11 @@ class Waiting(Generic[T]):
         return len(own) < self.limit(turn.priority)
 
     def ahead(self, turn: Turn) -> int:
-        """How many are due before one more, if nobody else comes; at most one per tenant less."""
+        """How many are due before one more, if nobody else comes.
+
+        Where its tenant waits already, of each other tenant one more may be counted, with those of
+        the other priority that go between.
+        """
         lane = self._lanes[turn.priority]
         own = len(lane.get(turn.tenant, ()))
         others = (min(len(lane[tenant]), own + 1) for tenant in lane if tenant != turn.tenant)

@@ -36,7 +36,7 @@ from model.artifact import load_artifact
 TIMES_CAPACITY = 10.0
 INTERACTIVE_SHARE = 0.25
 CALLERS = 8
-PROBE_S = 0.5
+PROBE_S, PROBE_LIMIT_S = 0.5, 10.0
 SAMPLE_S = 5.0  # reading the memory of a large process holds it up for a moment
 LEAST_GOODPUT = 0.95
 # Beside the queue there are decoding and encoding, and the rate swings.
@@ -68,13 +68,14 @@ def main() -> None:
         finally:
             server.end()
     capacity_per_s = (before.per_s + after.per_s) / 2
-    each_s = flood_cpu_s / len(accepted_s(one)) / ((before.each_cpu_s + after.each_cpu_s) / 2)
+    each_s = flood_cpu_s / max(1, len(accepted_s(one)))
+    times_each = each_s / ((before.each_cpu_s + after.each_cpu_s) / 2)
     inside = Settings().max_queue + model["slots"] * model["max_batch"]
     tables = {
         "verdict": verdict(one, capacity_per_s, inside, seen),
         "details": [
             *details(one, capacity_per_s, inside, seen),
-            {"what": "processor time of an answer over that at the capacity", "value": each_s},
+            {"what": "processor time of an answer over that at the capacity", "value": times_each},
         ],
         "priorities": [by_priority(n, wishes[n], f) for n, f in zip(wishes, mixed, strict=True)],
     }
@@ -140,22 +141,34 @@ def floods(
         output = bodies[0].with_name(f"answers-{priority}.json")
         with output.open("w") as file:  # a pipe that nobody reads would stop it
             processes.append((subprocess.Popen(command, stdout=file), output))
-    seen, memory_due_s = Seen(), 0.0
-    with httpx.Client(base_url=origin(server), timeout=60) as web:
-        while (now_s := time.perf_counter()) < ends_s:
-            if now_s >= memory_due_s:
-                seen.memory_mb.append(server.memory_mb())
-                memory_due_s = now_s + min(SAMPLE_S, seconds / 8)
-            asked_s = time.perf_counter()
-            web.get("/label-studio/health").raise_for_status()
-            seen.health_s.append(time.perf_counter() - asked_s)
-            time.sleep(PROBE_S)
-    found = []
-    for process, output in processes:
-        if process.wait() != 0:
-            raise RuntimeError(f"expected a flood to end with 0, got {process.returncode}")
-        found.append(Flood(**json.loads(output.read_text())))
+    try:
+        seen = watch(server, ends_s, min(SAMPLE_S, seconds / 8))
+        found = []
+        for process, output in processes:
+            if process.wait() != 0:
+                raise RuntimeError(f"expected a flood to end with 0, got {process.returncode}")
+            found.append(Flood(**json.loads(output.read_text())))
+    finally:
+        for process, _ in processes:
+            process.kill()
     return found, seen
+
+
+def watch(server: Server, ends_s: float, sample_s: float) -> Seen:
+    """Probe a server until a time of `time.perf_counter`; one that fails counts as its limit."""
+    seen, memory_due_s = Seen(), 0.0
+    with httpx.Client(base_url=origin(server), timeout=PROBE_LIMIT_S) as web:
+        while (asked_s := time.perf_counter()) < ends_s:
+            try:
+                web.get("/label-studio/health").raise_for_status()
+                seen.health_s.append(time.perf_counter() - asked_s)
+            except httpx.HTTPError:
+                seen.health_s.append(PROBE_LIMIT_S)
+            if time.perf_counter() >= memory_due_s:
+                seen.memory_mb.append(server.memory_mb())
+                memory_due_s = time.perf_counter() + sample_s
+            time.sleep(PROBE_S)
+    return seen
 
 
 def accepted_s(flood: Flood) -> list[float]:

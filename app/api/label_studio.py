@@ -84,7 +84,8 @@ async def predict(request: Request) -> Response:
 
         tasks = read_tasks(value, control)
         note_pictures(len(tasks))
-        service.check(model, control.parameters, deadline_s)
+        if tasks:
+            service.check(model, control.parameters, deadline_s)
         work = all_or_none(one, tasks)
         results = await unless_client_leaves(request.receive, work)
         return await service.compute(JSONResponse, {"results": results})

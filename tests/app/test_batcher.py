@@ -206,7 +206,7 @@ def test_a_picture_too_late_for_a_run_does_not_begin_one(make: Batchers, runner:
         await queued(batcher, 2)
         batcher._pace.measure((1, 4, 4), SOON_S / 2)
         runner.open.set()
-        with pytest.raises(DeadlineExceededError, match="in time"):
+        with pytest.raises(DeadlineExceededError, match="time for a run"):
             await late
         await asyncio.gather(blocker, task)
 
@@ -225,6 +225,41 @@ def test_a_slow_spell_ends_because_somebody_is_always_tried(make: Batchers, runn
         return answered
 
     assert 10 < asyncio.run(scenario()) < 100
+
+
+def test_a_slow_spell_of_one_size_ends_while_others_wait(make: Batchers, runner: Runner) -> None:
+    async def scenario() -> None:
+        batcher, large = make(max_batch=1), (8, 8)
+        batcher._pace.measure((1, *large), SOON_S)
+        blocker = await hold(batcher, runner)
+        others = [submit(batcher, i) for i in range(3)]
+        first, second = (submit(batcher, 10 + i, large, SOON_S / 2) for i in range(2))
+        await queued(batcher, 5)
+        runner.open.set()
+        with pytest.raises(DeadlineExceededError, match="time for a run"):
+            await second
+        await asyncio.gather(blocker, first, *others)
+        assert batcher._pace.run_s(large) < SOON_S
+
+    asyncio.run(scenario())
+    assert runner.seen == [-1, 0, 1, 2, 10]
+
+
+def test_a_run_beside_one_that_compiles_is_no_measure(make: Batchers, runner: Runner) -> None:
+    async def scenario() -> None:
+        batcher = make(slots=2, max_batch=1, compiles_by_size=True)
+        await submit(batcher, 0)
+        compiling = await hold(batcher, runner)
+        runner.started.clear()
+        new_size = submit(batcher, 1, hw=(8, 8))
+        await asyncio.to_thread(runner.started.wait, SOON_S)
+        runner.open.set()
+        await asyncio.gather(compiling, new_size)
+        assert batcher.seconds_per_picture == 0
+        await submit(batcher, 0)
+        assert batcher.seconds_per_picture > 0
+
+    asyncio.run(scenario())
 
 
 def test_a_run_that_may_compile_is_no_measure(make: Batchers) -> None:
@@ -262,7 +297,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(make: Batchers, runner:
 def test_retry_after_follows_the_measured_rate(make: Batchers) -> None:
     batcher = make(slots=2)
     assert batcher.retry_after_s(100) == 1
-    batcher._measure(Run([], (2, 4, 4), 0, is_first=False, limit_s=60), 1.0)
+    batcher._measure(Run([], (2, 4, 4), 0, is_first=False, may_compile=False, limit_s=60), 1.0)
     assert batcher.retry_after_s(40) == 10
     assert batcher.retry_after_s(10_000) == 60
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -62,6 +64,18 @@ def test_a_flood_counts_what_breaks() -> None:
     found = asyncio.run(flood("http://127.0.0.1:9/segment", 100, 0.02, [b"x"], []))
     assert found.broken
     assert not found.status
+
+
+def test_a_server_is_watched_and_a_dead_one_counts_as_slow(url: str) -> None:
+    def watched(origin: str, seconds: float) -> overload.Seen:
+        server = SimpleNamespace(url=f"{origin}/segment", memory_mb=lambda: 7.0)
+        return overload.watch(server, time.perf_counter() + seconds, 60.0)
+
+    seen = watched(url, 0.6)
+    assert seen.memory_mb == [7.0]
+    assert len(seen.health_s) == 2
+    assert max(seen.health_s) < overload.PROBE_LIMIT_S
+    assert watched("http://127.0.0.1:9", 0.1).health_s == [overload.PROBE_LIMIT_S]
 
 
 def answered(number: int, refused: int, latency_s: float = 1.0) -> Flood:

@@ -12,6 +12,7 @@ RUN echo 'maskformer:x:10001:' >> /etc/group \
 # Libraries: only files whose hash is written down, wheels only, and bytecode that holds no times.
 FROM base AS install
 COPY docker/install.sh /usr/local/bin/install-requirements
+COPY docker/strip.py /usr/local/bin/strip-symbols
 COPY docker/trim.sh /usr/local/bin/trim
 
 FROM install AS cpu-libraries
@@ -28,15 +29,22 @@ RUN install-requirements /requirements.txt
 
 FROM install AS bulk-libraries
 COPY docker/requirements/bulk.txt /requirements.txt
-RUN install-requirements /requirements.txt
+RUN install-requirements /requirements.txt && trim
 
 # The project's own part, the same in all images: code and models.
 FROM cpu-libraries AS project
 WORKDIR /srv/maskformer
+COPY model model
+# The processor's name is that of docker/maskformer: numba keeps what it compiles under it, with
+# notes that hold addresses of this one process.
+RUN NUMBA_CACHE_DIR=/opt/kernels NUMBA_CPU_NAME=x86-64-v3 NUMBA_CPU_FEATURES= \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 \
+    /opt/venv/bin/python -c 'import model.inference.postprocess' \
+ && find /opt/kernels -name '*.nbc' -exec \
+    sed -i 's/ at 0x[0-9a-f]\{12\}>/ at 0x000000000000>/g' {} +
 COPY app app
 COPY cli cli
 COPY maskformer maskformer
-COPY model model
 # Folder with the models to bake in; an empty one bakes none.
 ARG WEIGHTS=weights
 COPY ${WEIGHTS} weights
@@ -52,6 +60,7 @@ LABEL org.opencontainers.image.title="maskformer-serving" \
       org.opencontainers.image.revision="${REVISION}"
 WORKDIR /srv/maskformer
 COPY --from=project /usr/local/bin/maskformer /usr/local/bin/maskformer
+COPY --from=project /opt/kernels /opt/kernels
 COPY --from=project /srv/maskformer .
 # The root file system may be read-only: what the service writes, it writes below /tmp.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/srv/maskformer \

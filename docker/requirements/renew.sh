@@ -15,7 +15,7 @@ lock() {
     --quiet --output-file "docker/requirements/$name.txt"
 }
 
-lock cpu cpu
+lock cpu openvino
 lock gpu gpu
 lock train train
-lock bulk cpu bulk ray
+lock bulk openvino bulk ray s3

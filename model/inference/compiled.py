@@ -32,8 +32,7 @@ def compiled(signature: Any) -> Callable[[Function], Function]:
         dispatcher: Any = decorate(function)
         if cache:
             # numba looks at a function's own file only, but its machine code holds its callees'.
-            file = dispatcher._cache._cache_file
-            file._source_stamp = (*file._source_stamp, _SOURCES)
+            dispatcher._cache._cache_file._source_stamp = _SOURCES
         dispatcher.compile(signature)
         dispatcher.disable_compile()
         return cast(Function, dispatcher)

@@ -14,7 +14,12 @@ TEXT = re.sub(r"\\\n", "", (ROOT / "Dockerfile").read_text())
 LINES = [line for line in TEXT.splitlines() if line and not line.startswith("#")]
 IMAGES = {"cpu", "gpu", "train", "bulk"}
 # The extras of each image; docker/requirements/renew.sh has them too.
-EXTRAS = {"cpu": ["cpu"], "gpu": ["gpu"], "train": ["train"], "bulk": ["cpu", "bulk", "ray"]}
+EXTRAS = {
+    "cpu": ["openvino"],
+    "gpu": ["gpu"],
+    "train": ["train"],
+    "bulk": ["openvino", "bulk", "ray", "s3"],
+}
 
 
 def _stages() -> dict[str, tuple[str, list[str]]]:
@@ -132,8 +137,19 @@ def test_requirements_hold_what_pyproject_asks_for(image: str) -> None:
     assert f"lock {image} {words}\n" in (ROOT / "docker/requirements/renew.sh").read_text()
 
 
-def test_the_service_on_a_cpu_has_no_torch() -> None:
-    assert "torch" not in _pins("cpu")
+@pytest.mark.parametrize("library", ["torch", "onnxruntime", "onnx"])
+def test_the_service_on_a_cpu_has_one_engine(library: str) -> None:
+    """OpenVINO reads ONNX by itself."""
+    assert "openvino" in _pins("cpu")
+    assert library not in _pins("cpu")
+
+
+def test_the_python_package_on_a_cpu_has_both_engines() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    names = {_plain(re.split(r"[>=]", requirement)[0]) for requirement in extras["cpu"]}
+    assert names == {"maskformer-serving[openvino]", "onnxruntime"}
 
 
 def _images_named(value: Any) -> set[str]:

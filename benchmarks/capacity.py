@@ -180,7 +180,8 @@ class _Autoscaler:
         self.count = min(max(first, rule.least), rule.most)
         self._ready_at_s = [0.0] * self.count
         self._seen: deque[int] = deque(maxlen=LAG_TICKS + 1)
-        self._wanted: deque[int] = deque(maxlen=CALM_TICKS)
+        # It has wanted what there is for as long as it remembers.
+        self._wanted = deque([self.count] * CALM_TICKS, maxlen=CALM_TICKS)
 
     def ready(self, now_s: float) -> int:
         return max(1, sum(at_s <= now_s for at_s in self._ready_at_s))

@@ -82,6 +82,15 @@ def test_the_autoscaler_doubles_late_and_shrinks_after_five_calm_minutes() -> No
     assert counts[last_wish + CALM_TICKS] == 1
 
 
+def test_the_autoscaler_keeps_what_it_began_with_for_five_minutes() -> None:
+    scaler = _Autoscaler(Rule(least=1, most=64, target=2.0), ONE.start_s, 2.4, ONE)
+    counts = []
+    for tick in range(CALM_TICKS + 1):
+        scaler.see(tick * TICK_S, 0)
+        counts.append(scaler.count)
+    assert counts == [4] * (CALM_TICKS - 1) + [1, 1]
+
+
 def test_a_spike_is_accounted_for() -> None:
     outcome = simulate(ONE, Rule(4, 4, 0.0), lambda s: spike_curve(s, 1.0), 3600.0)
     assert outcome.outcomes.sum() == outcome.asked.sum()

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.turn import ANONYMOUS, PRIORITIES, Priority, Turn
 from model.errors import InvalidParameterError
+from model.inference.time_limit import forget_limits
 
 # The name of the key that the caller showed; never the key.
 tenant: ContextVar[str] = ContextVar("tenant", default=ANONYMOUS)
@@ -34,7 +35,9 @@ class CallerPriority:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # A server may hand on the context of the connection's last request.
         _has_several.set(False)
+        forget_limits()
         token = _priority.set(_read_priority(Headers(scope=scope).get(PRIORITY_HEADER)))
         try:
             await self._app(scope, receive, send)

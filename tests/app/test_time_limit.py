@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -9,7 +10,7 @@ from app.errors import DeadlineExceededError
 from app.limits import deadline
 from model.artifact import Artifact
 from model.errors import TimeLimitError
-from model.inference.time_limit import check_time
+from model.inference.time_limit import check_time, time_limit
 from tests.app.conftest import SOON_S, HeldEngine, make_app, running
 
 
@@ -45,5 +46,19 @@ def test_a_limit_inside_another_cannot_be_later(artifact: Artifact) -> None:
                     await asyncio.to_thread(threading.Event().wait, 0.01)
                     check_time()
             check_time()
+
+    asyncio.run(ask())
+
+
+def test_a_request_does_not_inherit_the_time_of_another(artifact: Artifact, picture: bytes) -> None:
+    """A server may start a connection's next request in the context of the last one."""
+    engine = HeldEngine()
+    app = make_app(artifact, engine)
+
+    async def ask() -> None:
+        async with running(app, engine) as caller:
+            with time_limit(time.monotonic() - 1):
+                answer = await caller.post("/segment", content=picture)
+            assert answer.status_code == 200
 
     asyncio.run(ask())

@@ -27,7 +27,7 @@ class CallerPriority:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on in a context that knows its priority.
+        """Pass the request on in a context that knows its priority, and nothing of earlier ones.
 
         Raises:
             InvalidParameterError: the header says something else.

@@ -13,15 +13,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from model.config import ScoresAt
-from model.errors import EngineError
 from model.inference.postprocess.geometry import Geometry
 from model.inference.postprocess.instance import instance
 from model.inference.postprocess.panoptic import panoptic
 from model.inference.postprocess.segments import keep_classes
 from model.inference.postprocess.semantic import semantic
 from model.structures import Mode, RawOutput, Sample, Segmentation
-
-NOT_FINITE = "expected finite logits of the network, got NaN or infinite ones"
 
 
 def postprocess(
@@ -53,11 +50,8 @@ def postprocess(
             become void afterwards, so that a kept segment is the same as without this filter.
 
     Raises:
-        EngineError: a logit is NaN or infinite, which the compiled loops must never see.
+        EngineError: a logit that the answer depends on is NaN or infinite.
     """
-    given = (raw.class_logits, raw.mask_logits)
-    if not all(logits is None or np.isfinite(logits).all() for logits in given):
-        raise EngineError(NOT_FINITE)
     geometry = Geometry.of(raw.mask_logits.shape, sample)
     if mode == "semantic":
         segmentation = semantic(raw, geometry, scores_at=scores_at)

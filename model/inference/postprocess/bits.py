@@ -81,7 +81,7 @@ def fill_words(
     count, blocks = INDEX(len(queries)), INDEX(len(columns.inputs))
     lower, upper = np.empty((count, blocks), np.float32), np.empty((count, blocks), np.float32)
     values = np.empty(MOST_PX * words.shape[1], np.float32)
-    scratch = np.empty(scratch_size(maps, rows, columns), np.float32)
+    scratch = np.empty(scratch_size(rows, columns), np.float32)
     for row in range(len(rows.inputs)):
         top, bottom = rows.outputs[row], rows.outputs[row + 1]
         bounds(lower, upper, maps, queries, rows, row, columns, True)

@@ -62,11 +62,17 @@ def cut(before: AxisMap, after: AxisMap) -> Axis:
     Args:
         before: from logits to where the sigmoid is taken.
         after: from there to the answer.
+
+    Raises:
+        ValueError: a pixel depends on more than `SPAN` logits, which compiled loops rely on.
     """
     into, weights = _taps(before)
     onto, shares = _taps(after)
     begins = _begins(into[0, onto[0]].tolist(), into[-1, onto[-1]].tolist())
     outputs = np.append(begins, onto.shape[1]).astype(np.int32)
+    spans = into[-1, onto[-1, outputs[1:] - 1]] + 1 - into[0, onto[0, begins]]
+    if spans.max() > SPAN:
+        raise ValueError(f"expected pixels that depend on {SPAN} logits, got {spans.max()}")
     is_direct = np.array_equal(onto[0], np.arange(into.shape[1])) and bool((shares[0] == 1).all())
     return Axis(
         outputs,

@@ -363,7 +363,7 @@ def contest_classes(
     values, scores = np.empty((heavy, area), np.float32), np.empty((fronts, area), np.float32)
     best, who = np.empty(area, np.float32), np.empty(area, np.int32)
     is_sure, rivals = np.empty(area, np.bool_), np.empty(fronts, np.int32)
-    scratch = np.empty(scratch_size(maps, rows, columns), np.float32)
+    scratch = np.empty(scratch_size(rows, columns), np.float32)
     for row in range(len(rows.inputs)):
         top, bottom = rows.outputs[row], rows.outputs[row + 1]
         bounds(lower, upper, maps, queries, rows, row, columns, True)

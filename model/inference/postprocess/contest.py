@@ -17,7 +17,6 @@ from model.inference.postprocess.kernels import (
     TABLE,
     bounds,
     evaluate,
-    fill,
     scratch_size,
 )
 
@@ -62,6 +61,39 @@ def lead(
         for b in range(blocks):
             is_rival = is_contested[b] & (upper[n, b] * weights[n] >= best[b])
             is_open[n, b] = is_rival | ((lower[n, b] < threshold) & (upper[n, b] >= threshold))
+
+
+@compiled(t.void(PICTURE, TABLE, INTEGERS, t.boolean[::1], t.int64, t.int64, INTEGERS))
+def enthrone(
+    owners: np.ndarray,
+    best: np.ndarray,
+    leaders: np.ndarray,
+    is_contested: np.ndarray,
+    top: int,
+    bottom: int,
+    edges: np.ndarray,
+) -> None:
+    """Give every block of a block row to its leader, for good where it is not contested.
+
+    Args:
+        owners: (h, w), written.
+        best: (at least bottom - top, w), written: the value that a query must exceed.
+        leaders: (blocks,).
+        is_contested: (blocks,).
+        top: first row.
+        bottom: exclusive.
+        edges: (blocks + 1,) where blocks begin, and the end.
+    """
+    first, none, width = INDEX(top), INDEX(0), INDEX(owners.shape[1])
+    for b in range(INDEX(len(leaders))):
+        record = FLOAT(-np.inf) if is_contested[b] else FLOAT(np.inf)
+        for x in range(INDEX(edges[b]), INDEX(edges[b + ONE])):
+            owners[first, x] = leaders[b]
+            best[none, x] = record
+    for y in range(ONE, INDEX(bottom) - first):
+        for x in range(width):
+            owners[first + y, x] = owners[first, x]
+            best[y, x] = best[none, x]
 
 
 @compiled(
@@ -143,17 +175,12 @@ def contest(
     is_contested = np.empty(blocks, np.bool_)
     best = np.empty((MOST_PX, owners.shape[1]), np.float32)
     values = np.empty(best.size, np.float32)
-    scratch = np.empty(scratch_size(maps, rows, columns), np.float32)
+    scratch = np.empty(scratch_size(rows, columns), np.float32)
     for row in range(len(rows.inputs)):
         top, bottom = rows.outputs[row], rows.outputs[row + 1]
         bounds(lower, upper, maps, queries, rows, row, columns, activate)
         lead(leaders, is_contested, is_open, lower, upper, weights, threshold)
-        for b in range(blocks):
-            # In a decided block nothing is larger than what is there.
-            record = FLOAT(-np.inf) if is_contested[b] else FLOAT(np.inf)
-            left, right = columns.outputs[b], columns.outputs[b + ONE]
-            fill(owners, leaders[b], top, bottom, left, right)
-            best[: bottom - top, left:right] = record
+        enthrone(owners, best, leaders, is_contested, top, bottom, columns.outputs)
         for n in range(count):
             b = INDEX(0)
             while b < blocks:

@@ -7,6 +7,7 @@ import numpy as np
 
 from model.inference.masks import box_of_runs
 from model.inference.postprocess.bits import BITS, fill_words, find_runs, paint_runs
+from model.inference.postprocess.finite import check_finite, check_finite_maps
 from model.inference.postprocess.geometry import Geometry, softmax
 from model.structures import RawOutput, Segment, Segmentation
 
@@ -35,17 +36,23 @@ def instance(
         is_thing: (K,) bool.
         score_threshold: in [0, 1].
         mask_threshold: in (0, 1).
+
+    Raises:
+        EngineError: a class logit, or a mask logit of a candidate, is not finite.
     """
     if raw.class_logits is None:
         raise ValueError("expected class logits for an instance answer, got a per-pixel baseline")
+    check_finite(raw.class_logits)
     probabilities = softmax(raw.class_logits)[:, :-1].reshape(-1)
     best = np.argsort(-probabilities, kind="stable")[: len(raw.class_logits)]
     candidates = list_candidates(best, probabilities[best], is_thing, score_threshold)
     queries = sorted({query for query, _, _ in candidates})
+    maps = np.ascontiguousarray(raw.mask_logits)
+    check_finite_maps(maps, np.array(queries, np.int32))
     masks: dict[int, Mask] = {}
     for begin in range(0, len(queries), BITS):
         some = queries[begin : begin + BITS]
-        masks |= zip(some, _masks(raw.mask_logits, some, geometry, mask_threshold), strict=True)
+        masks |= zip(some, _masks(maps, some, geometry, mask_threshold), strict=True)
     return assemble(candidates, masks, geometry.original_hw, score_threshold)
 
 
@@ -159,13 +166,13 @@ def list_candidates(
 
 
 def _masks(
-    mask_logits: np.ndarray, queries: list[int], geometry: Geometry, mask_threshold: float
+    maps: np.ndarray, queries: list[int], geometry: Geometry, mask_threshold: float
 ) -> list[Mask]:
     """The masks of at most `BITS` queries."""
     words = np.zeros(geometry.original_hw, np.uint32)
     areas_px, sums = np.zeros(len(queries), np.int64), np.zeros(len(queries))
     least = np.nextafter(np.float32(mask_threshold), np.float32(1))
-    maps, which = np.ascontiguousarray(mask_logits), np.array(queries, np.int32)
+    which = np.array(queries, np.int32)
     fill_words(words, areas_px, sums, maps, which, least, *geometry.axes("output"))
     bits, means = Bits.of(words), (sums / np.maximum(1, areas_px)).tolist()
     return [Mask(bits, n, area_px, means[n]) for n, area_px in enumerate(areas_px.tolist())]

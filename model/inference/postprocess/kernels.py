@@ -99,17 +99,87 @@ def bounds(
         highest[i] += _ROUNDING * abs(highest[i])
 
 
+@compiled(t.void(FLOATS, MAPS, t.int64, t.int64, t.int64, PICTURE, TABLE, t.int64, t.int64))
+def stretch(
+    lines: np.ndarray,
+    maps: np.ndarray,
+    query: int,
+    begin: int,
+    end: int,
+    columns: np.ndarray,
+    weights: np.ndarray,
+    left: int,
+    right: int,
+) -> None:
+    """Resample some rows of one map along columns.
+
+    Args:
+        lines: flat, written: (end - begin, right - left).
+        maps: (Q, logits height, logits width).
+        query: which map.
+        begin: first row of logits.
+        end: exclusive.
+        columns: (T, outputs) which logits each output reads, see `Axis`.
+        weights: (T, outputs).
+        left: first output.
+        right: exclusive.
+    """
+    n, first, wide = INDEX(query), INDEX(left), INDEX(right - left)
+    for y in range(INDEX(begin), INDEX(end)):
+        at = (y - INDEX(begin)) * wide
+        for x in range(wide):
+            total = weights[0, first + x] * maps[n, y, INDEX(columns[0, first + x])]
+            total += weights[1, first + x] * maps[n, y, INDEX(columns[1, first + x])]
+            lines[at + x] = total
+        for x in range(wide if len(columns) > TWO else INDEX(0)):
+            total = weights[2, first + x] * maps[n, y, INDEX(columns[2, first + x])]
+            lines[at + x] += total
+
+
+@compiled(t.void(FLOATS, FLOATS, t.int64, PICTURE, TABLE, t.int64, t.int64, t.int64))
+def mix(
+    outputs: np.ndarray,
+    lines: np.ndarray,
+    width: int,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    top: int,
+    bottom: int,
+    origin: int,
+) -> None:
+    """Resample whole lines along rows.
+
+    Args:
+        outputs: flat, written: (bottom - top, width).
+        lines: flat: (rows, width).
+        width: of a line.
+        rows: (T, outputs) which lines each output reads, see `Axis`.
+        weights: (T, outputs).
+        top: first output.
+        bottom: exclusive.
+        origin: the row that is first in `lines`.
+    """
+    last, wide = len(rows) - 1, INDEX(width)
+    for y in range(INDEX(top), INDEX(bottom)):
+        at, wa, wb = (y - INDEX(top)) * wide, weights[0, y], weights[1, y]
+        a, b = INDEX(rows[0, y] - origin) * wide, INDEX(rows[1, y] - origin) * wide
+        c, wc = INDEX(rows[last, y] - origin) * wide, weights[2, y] if last > 1 else FLOAT(0)
+        for x in range(wide):
+            outputs[at + x] = wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x]
+
+
 @compiled(
     t.void(
-        FLOATS, MAPS, t.int64, t.int64, PICTURE, TABLE, t.int64, t.int64,
-        PICTURE, TABLE, t.int64, t.int64, t.int64, FLOATS,
+        FLOATS, FLOATS, t.int64, t.int64, t.int64, PICTURE, TABLE, t.int64, t.int64,
+        PICTURE, TABLE, t.int64, t.int64, FLOATS,
     )
 )  # fmt: skip
 def resample(
     outputs: np.ndarray,
-    maps: np.ndarray,
-    query: int,
-    origin: int,
+    inputs: np.ndarray,
+    pitch: int,
+    y0: int,
+    x0: int,
     rows: np.ndarray,
     row_weights: np.ndarray,
     top: int,
@@ -118,16 +188,16 @@ def resample(
     column_weights: np.ndarray,
     left: int,
     right: int,
-    start: int,
     line: np.ndarray,
 ) -> None:
-    """Resample a rectangle of one map, first along rows, then along columns.
+    """Resample a rectangle, first along rows, then along columns.
 
     Args:
         outputs: flat, written: (bottom - top, right - left).
-        maps: (N, rows, columns) inputs.
-        query: which map.
-        origin: the input row that `maps` begins with.
+        inputs: flat, lines of `pitch`.
+        pitch: of `inputs`.
+        y0: the row that `inputs` begins with.
+        x0: the column, likewise.
         rows: (T, outputs) which input rows each output row reads, see `Axis`.
         row_weights: (T, outputs).
         top: with `bottom`, `left` and `right`: which outputs.
@@ -136,40 +206,27 @@ def resample(
         column_weights: likewise.
         left: see there.
         right: exclusive.
-        start: the input column that `maps` begins with.
         line: scratch for one row of inputs.
     """
-    n, at = INDEX(query), INDEX(0)
-    row_taps, column_taps = INDEX(len(rows)), INDEX(len(columns))
-    first = INDEX(columns[0, left])
-    begin, end = first - INDEX(start), INDEX(columns[column_taps - ONE, right - 1] + 1 - start)
+    wide, first, origin, last = INDEX(right - left), INDEX(left), INDEX(x0), len(columns) - 1
     for y in range(INDEX(top), INDEX(bottom)):
-        a, b = INDEX(rows[0, y] - origin), INDEX(rows[1, y] - origin)
-        c = INDEX(rows[row_taps - ONE, y] - origin)
-        wa, wb = row_weights[0, y], row_weights[1, y]
-        wc = row_weights[2, y] if row_taps > TWO else FLOAT(0)
-        for x in range(begin, end):
-            line[x - begin] = wa * maps[n, a, x] + wb * maps[n, b, x] + wc * maps[n, c, x]
-        if column_taps > TWO:
-            for x in range(INDEX(left), INDEX(right)):
-                total = column_weights[0, x] * line[INDEX(columns[0, x]) - first]
-                total += column_weights[1, x] * line[INDEX(columns[1, x]) - first]
-                outputs[at] = total + column_weights[2, x] * line[INDEX(columns[2, x]) - first]
-                at += ONE
-        else:
-            for x in range(INDEX(left), INDEX(right)):
-                total = column_weights[0, x] * line[INDEX(columns[0, x]) - first]
-                outputs[at] = total + column_weights[1, x] * line[INDEX(columns[1, x]) - first]
-                at += ONE
+        mix(line, inputs, pitch, rows, row_weights, y, y + ONE, y0)
+        at = (y - INDEX(top)) * wide
+        for x in range(wide):
+            total = column_weights[0, first + x] * line[INDEX(columns[0, first + x]) - origin]
+            total += column_weights[1, first + x] * line[INDEX(columns[1, first + x]) - origin]
+            outputs[at + x] = total
+        for x in range(wide if last > 1 else INDEX(0)):
+            total = column_weights[2, first + x] * line[INDEX(columns[2, first + x]) - origin]
+            outputs[at + x] += total
 
 
-@compiled(t.int64(MAPS, AXIS, AXIS))
-def scratch_size(maps: np.ndarray, rows: Axis, columns: Axis) -> int:
+@compiled(t.int64(AXIS, AXIS))
+def scratch_size(rows: Axis, columns: Axis) -> int:
     """Values that `evaluate` needs to work with, for up to one whole block row."""
     middles: int = columns.before.shape[1]
-    longest: int = max(maps.shape[2], middles)
     most: int = rows.most_middles
-    return longest + most * middles
+    return (SPAN + most) * middles
 
 
 @compiled(
@@ -191,6 +248,8 @@ def evaluate(
 ) -> None:
     """Resample, take the sigmoid, resample again: one query's pixels of some blocks of a row.
 
+    Logits are enlarged along columns first: that reads them scattered, and they are few.
+
     Args:
         values: flat, written: (height of the block row, right - left).
         maps: (Q, logits height, logits width).
@@ -206,22 +265,21 @@ def evaluate(
     top, bottom = rows.outputs[row], rows.outputs[row + 1]
     y0, y1 = rows.after[0, top], rows.after[-1, bottom - 1] + 1
     x0, x1 = columns.after[0, left], columns.after[-1, right - 1] + 1
-    longest = max(maps.shape[2], columns.before.shape[1])
-    line, between = scratch[:longest], scratch[longest:]
-    middles = values if rows.is_direct and columns.is_direct else between
-    resample(
-        middles, maps, query, 0, rows.before, rows.before_weights, y0, y1,
-        columns.before, columns.before_weights, x0, x1, 0, line,
-    )  # fmt: skip
+    begin, end, wide = rows.before[0, y0], rows.before[-1, y1 - 1] + 1, x1 - x0
+    stretch(scratch, maps, query, begin, end, columns.before, columns.before_weights, x0, x1)
+    if rows.is_direct and columns.is_direct:
+        mix(values, scratch, wide, rows.before, rows.before_weights, y0, y1, begin)
+        if activate:
+            sigmoid_(values, (y1 - y0) * wide)
+        return
+    middles, line = scratch[SPAN * columns.before.shape[1] :], scratch
+    mix(middles, scratch, wide, rows.before, rows.before_weights, y0, y1, begin)
     if activate:
-        sigmoid_(middles, (y1 - y0) * (x1 - x0))
-    if not (rows.is_direct and columns.is_direct):
-        count = (y1 - y0) * (x1 - x0)
-        resample(
-            values, between[:count].reshape((1, y1 - y0, x1 - x0)), 0, y0, rows.after,
-            rows.after_weights, top, bottom, columns.after, columns.after_weights,
-            left, right, x0, line,
-        )  # fmt: skip
+        sigmoid_(middles, (y1 - y0) * wide)
+    resample(
+        values, middles, wide, y0, x0, rows.after, rows.after_weights, top, bottom,
+        columns.after, columns.after_weights, left, right, line,
+    )  # fmt: skip
 
 
 @compiled(t.void(PICTURE, t.int64, t.int64, t.int64, t.int64, t.int64))

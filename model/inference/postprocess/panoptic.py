@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.inference.postprocess.contest import contest
+from model.inference.postprocess.finite import check_finite, check_finite_maps
 from model.inference.postprocess.geometry import Geometry, softmax
-from model.inference.postprocess.segments import areas_and_boxes, count_values, relabel_
+from model.inference.postprocess.segments import measure, relabel_measured_
 from model.structures import RawOutput, Segment, Segmentation
 
 
@@ -38,36 +39,41 @@ def panoptic(
         score_threshold: in [0, 1].
         overlap_threshold: in [0, 1].
         mask_threshold: in (0, 1).
+
+    Raises:
+        EngineError: a class logit, or a mask logit of a query that takes part, is not finite.
     """
     if raw.class_logits is None:
         raise ValueError("expected class logits for a panoptic answer, got a per-pixel baseline")
+    check_finite(raw.class_logits)
     probabilities = softmax(raw.class_logits)
     labels = probabilities.argmax(axis=1)
     scores = probabilities.max(axis=1)
-    kept = np.flatnonzero((labels != len(is_thing)) & (scores > score_threshold))
+    kept = np.flatnonzero((labels != len(is_thing)) & (scores > score_threshold)).astype(np.int32)
+    maps = np.ascontiguousarray(raw.mask_logits)
+    check_finite_maps(maps, kept)
     owners, own = np.zeros(geometry.original_hw, np.int32), np.zeros(len(kept), np.int64)
     if len(kept):
         contest(
             owners,
             own,
-            np.ascontiguousarray(raw.mask_logits),
-            kept.astype(np.int32),
+            maps,
+            kept,
             scores[kept],
             mask_threshold,
             *geometry.axes("output"),
             True,
         )
-    owned = count_values(owners, max(1, len(kept)))
+    owned, edges = measure(owners, max(1, len(kept)))
     ids, rows = number_segments(
         labels[kept].tolist(),
         scores[kept].tolist(),
-        owned,
+        owned.tolist(),
         own.tolist(),
         is_thing,
         overlap_threshold,
     )
-    relabel_(owners, ids)
-    areas, boxes = areas_and_boxes(owners)
+    areas, boxes = relabel_measured_(owners, ids, owned, edges)
     segments = tuple(
         Segment(id_, label, score, areas[id_], boxes[id_])
         for id_, (label, score) in enumerate(rows, 1)

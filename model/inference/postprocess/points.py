@@ -146,7 +146,7 @@ def values_at(
     """
     queries, width, row = len(maps), columns.after.shape[1], 0
     of_pixel = np.empty(queries, np.float32)
-    scratch = np.empty(max(9 * queries, scratch_size(maps, rows, columns)), np.float32)
+    scratch = np.empty(max(9 * queries, scratch_size(rows, columns)), np.float32)
     block_row, places = np.empty(MOST_PX * width, np.float32), np.empty(MOST_PX * width, np.int64)
     begin, count = 0, len(positions)
     while begin < count:

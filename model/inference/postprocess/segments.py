@@ -9,17 +9,10 @@ from numba import types as t
 from model.inference.compiled import compiled
 from model.structures import Segmentation
 
-
-def count_values(id_map: np.ndarray, count: int) -> list[int]:
-    """How often each of the values 0..count - 1 occurs in a (h, w) int32 map."""
-    areas, edges = np.zeros(count, np.int64), np.zeros((count, 4), np.int32)
-    _measure(areas, edges, id_map)
-    return [int(area) for area in areas]
+Boxes = dict[int, tuple[int, int, int, int]]
 
 
-def areas_and_boxes(
-    id_map: np.ndarray,
-) -> tuple[dict[int, int], dict[int, tuple[int, int, int, int]]]:
+def areas_and_boxes(id_map: np.ndarray) -> tuple[dict[int, int], Boxes]:
     """Measure all segments in one pass over the map.
 
     Args:
@@ -28,15 +21,53 @@ def areas_and_boxes(
     Returns:
         area in pixels, and left, top, width, height in pixels, by id; only ids in the map.
     """
-    count = int(id_map.max()) + 1
+    return _by_id(*measure(id_map, int(id_map.max()) + 1))
+
+
+def measure(id_map: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Areas and edges of the values of a map, in one pass.
+
+    Args:
+        id_map: (h, w) int32, in 0..count - 1.
+        count: of values.
+
+    Returns:
+        (count,) int64 areas in pixels; (count, 4) int32 left, top, right, bottom, the last two
+        exclusive: the map's width and height, 0 and 0 where the area is 0.
+    """
     areas, edges = np.zeros(count, np.int64), np.zeros((count, 4), np.int32)
     edges[:, :2] = id_map.shape[::-1]
     _measure(areas, edges, id_map)
-    edges[:, 2:] -= edges[:, :2]
-    found = [id_ for id_ in range(1, count) if areas[id_]]
-    left, top, width, height = edges.T.tolist()
-    boxes = {id_: (left[id_], top[id_], width[id_], height[id_]) for id_ in found}
-    return {id_: int(areas[id_]) for id_ in found}, boxes
+    return areas, edges
+
+
+def relabel_measured_(
+    id_map: np.ndarray, ids: np.ndarray, areas: np.ndarray, edges: np.ndarray
+) -> tuple[dict[int, int], Boxes]:
+    """`relabel_`, and what `areas_and_boxes` would say of the result without another pass.
+
+    Args:
+        id_map: (h, w) int32, changed.
+        ids: (count,) int32 a value's id; several may have the same one, 0 = void.
+        areas: from `measure` of the map as it was.
+        edges: likewise.
+    """
+    relabel_(id_map, ids)
+    count = int(ids.max()) + 1
+    joined, around = np.zeros(count, np.int64), np.zeros((count, 4), np.int32)
+    around[:, :2] = id_map.shape[::-1]
+    np.add.at(joined, ids, areas)
+    np.minimum.at(around[:, :2], ids, edges[:, :2])
+    np.maximum.at(around[:, 2:], ids, edges[:, 2:])
+    return _by_id(joined, around)
+
+
+def _by_id(areas: np.ndarray, edges: np.ndarray) -> tuple[dict[int, int], Boxes]:
+    sizes = edges[:, 2:] - edges[:, :2]
+    rows = zip(areas.tolist(), edges[:, :2].tolist(), sizes.tolist(), strict=True)
+    found = [(id_, row) for id_, row in enumerate(rows) if id_ and row[0]]
+    boxes = {id_: (*corner, *size) for id_, (_, corner, size) in found}
+    return {id_: area for id_, (area, _, _) in found}, boxes
 
 
 @compiled(t.void(t.int64[::1], t.int32[:, ::1], t.int32[:, ::1]))

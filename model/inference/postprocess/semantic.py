@@ -8,6 +8,7 @@ from model.config import ScoresAt
 from model.inference.postprocess.blocks import Axis
 from model.inference.postprocess.classes import contest_classes
 from model.inference.postprocess.contest import contest
+from model.inference.postprocess.finite import check_finite, check_finite_maps
 from model.inference.postprocess.geometry import Geometry, softmax
 from model.inference.postprocess.points import values_at
 from model.inference.postprocess.segments import areas_and_boxes
@@ -32,14 +33,20 @@ def semantic(raw: RawOutput, geometry: Geometry, *, scores_at: ScoresAt) -> Segm
         geometry: its sizes.
         scores_at: `input` combines masks at the padded input and resizes scores, `output`
             resizes logits first, `stride4` combines masks as they are and resizes scores.
+
+    Raises:
+        EngineError: a logit is not finite.
     """
     labels = np.empty(geometry.original_hw, np.int32)
     maps = np.ascontiguousarray(raw.mask_logits)
+    every = np.arange(len(maps), dtype=np.int32)
+    check_finite_maps(maps, every)
     if raw.class_logits is None:
-        every, ones = np.arange(len(maps), dtype=np.int32), np.ones(len(maps), np.float32)
+        ones = np.ones(len(maps), np.float32)
         own, never = np.zeros(len(maps), np.int64), np.inf
         contest(labels, own, maps, every, ones, never, *geometry.class_map_axes(), False)
     else:
+        check_finite(raw.class_logits)
         weights = softmax(raw.class_logits)[:, :-1]
         core, axes = Core.of(weights), geometry.axes(scores_at)
         contest_classes(

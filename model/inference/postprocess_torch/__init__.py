@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.config import ScoresAt
 from model.errors import EngineError
-from model.inference.postprocess import NOT_FINITE
+from model.inference.postprocess.finite import NOT_FINITE
 from model.inference.postprocess.geometry import Geometry
 from model.inference.postprocess.segments import keep_classes
 from model.inference.postprocess_torch.instance import instance

@@ -45,6 +45,7 @@ PEERS = (
     ("litserve", "bfloat16"),
     ("fastapi", "onnxruntime"),
 )
+AT_ONCE = 2  # servers that start beside each other
 ROUNDS, LEAST_ROUNDS = 3, 2
 # Seconds of one turn relative to each other, by callers; peers take the loads (1, 4) only.
 TURNS = {1: 1.0, 4: 2.0}
@@ -91,20 +92,23 @@ def started(artifact: Artifact, folder: Path) -> Iterator[dict[str, Turn]]:
     huggingface = as_huggingface(artifact)
     engine = load_engine(artifact)
     servers: list[Server] = []
-    turns: dict[str, Turn] = {}
+    starts = {OURS: partial(ours, artifact.folder)}
+    starts |= {f"{f}, {a}": partial(peer, f, a, artifact, huggingface) for f, a in PEERS}
+
+    def open_turn(name: str) -> Turn:
+        print(f"starting {name}", flush=True)
+        server = starts[name]()
+        servers.append(server)
+        turn = partial(ask_server, server, bodies["json" if server.as_json else "jpg"])
+        turn(1, 0.0)  # a first answer, not counted
+        server.go_on()
+        server.settle()
+        server.pause()
+        return turn
+
     try:
-        for name, start in [
-            (OURS, partial(ours, artifact.folder)),
-            *((f"{f}, {a}", partial(peer, f, a, artifact, huggingface)) for f, a in PEERS),
-        ]:
-            print(f"starting {name}", flush=True)
-            server = start()
-            servers.append(server)
-            turns[name] = partial(ask_server, server, bodies["json" if server.as_json else "jpg"])
-            turns[name](1, 0.0)  # a first answer, not counted
-            server.go_on()
-            server.settle()
-            server.pause()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            turns: dict[str, Turn] = dict(zip(starts, pool.map(open_turn, starts), strict=True))
         turns[BARE] = partial(ask_engine, engine, prepared(artifact))
         turns[BARE](engine.slots, 0.0)
         yield turns

@@ -16,7 +16,7 @@ from benchmarks._report import Row, pictures, plot, read_arguments, report
 from benchmarks._servers import Server, ours, peer
 from model.artifact import load_artifact
 
-REPEATS = 4
+REPEATS = 2
 # Width of 427 px tall pictures: 9 different padded sizes at a shortest edge of 512 px.
 WIDTHS_PX = range(440, 441 + 8 * 54, 54)
 

@@ -21,7 +21,7 @@ from benchmarks._model import swin_tiny
 from benchmarks._report import Row, pictures, read_arguments, report
 from model.artifact import Artifact, load_artifact
 from model.errors import EngineError
-from model.evaluation.speed import in_turn, run_together
+from model.evaluation.speed import busy_runs, in_turn, run_together
 from model.inference.decode import decode
 from model.inference.engine import Engine
 from model.inference.engines import load_engine
@@ -60,8 +60,7 @@ def main() -> None:
     for precision, engine in engines.items():
         for sides in SIDES:
             contenders[precision, str(sides)] = product(sides, PRECISIONS[precision])
-        runs = 3 * engine.slots
-        contenders[precision, "engine"] = partial(run_together, engine, pixels, runs)
+        contenders[precision, "engine"] = partial(run_together, engine, pixels)
     times = {key: median(some) for key, some in in_turn(contenders, arguments.seconds).items()}
     bytes_per_s = 2 * COPY_BYTES / times["copy", ""]
     rows: list[Row] = []
@@ -69,7 +68,7 @@ def main() -> None:
         rate = max(2 * a * b * c / times[precision, str((a, b, c))] for a, b, c in SIDES)
         each = 2 if precision == "bfloat16" else 4
         moved = each * (weights + pixels.size) / bytes_per_s
-        floor_s, ours_s = flop / rate, times[precision, "engine"] / (3 * engine.slots)
+        floor_s, ours_s = flop / rate, times[precision, "engine"] / busy_runs(engine)
         rows.append(
             {
                 "precision": precision,

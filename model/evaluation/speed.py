@@ -30,6 +30,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 _PRECISIONS = ("bfloat16", "float32", "int8")
 _LEAST_ROUNDS = 3
+_RUNS_PER_SLOT = 2  # of one round with all slots busy
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,13 @@ def measure_engines(
     for index, engine in enumerate(engines):
         contenders[index, "alone"] = partial(engine.run, pixels)
         if engine.slots > 1:
-            contenders[index, "busy"] = partial(run_together, engine, pixels, 3 * engine.slots)
+            contenders[index, "busy"] = partial(run_together, engine, pixels)
     times = in_turn(contenders, seconds)
 
     def per_s(index: int, engine: Engine) -> float:
         if engine.slots == 1:
             return batch / median(times[index, "alone"])
-        return 3 * engine.slots * batch / median(times[index, "busy"])
+        return busy_runs(engine) * batch / median(times[index, "busy"])
 
     return [
         EngineSpeed(
@@ -153,10 +154,15 @@ def measure_engines(
     ]
 
 
-def run_together(engine: Engine, pixels: np.ndarray, runs: int) -> None:
-    """So many runs of one batch, from as many threads as the engine has slots."""
+def busy_runs(engine: Engine) -> int:
+    """How many runs `run_together` makes."""
+    return _RUNS_PER_SLOT * engine.slots
+
+
+def run_together(engine: Engine, pixels: np.ndarray) -> None:
+    """`busy_runs` of one batch, from as many threads as the engine has slots."""
     with ThreadPoolExecutor(engine.slots) as pool:
-        for future in [pool.submit(engine.run, pixels) for _ in range(runs)]:
+        for future in [pool.submit(engine.run, pixels) for _ in range(busy_runs(engine))]:
             future.result()
 
 
@@ -168,16 +174,14 @@ def measure_stages(
     Args:
         segmenter: the model on the engine that serves it.
         pictures: encoded; all are run in turn, medians are over them and the rounds.
-        seconds: for all rounds.
+        seconds: for all rounds; one is made at least.
     """
     times: dict[str, list[float]] = {}
-    ends_s = time.perf_counter() + seconds
-    rounds = 0
     _one_journey(segmenter, pictures[0], {})
-    while rounds < _LEAST_ROUNDS or time.perf_counter() < ends_s:
+    ends_s = time.perf_counter() + seconds
+    while not times or time.perf_counter() < ends_s:
         for picture in pictures:
             _one_journey(segmenter, picture, times)
-        rounds += 1
     return [StageTime(stage, 1000 * median(some)) for stage, some in times.items()]
 
 

@@ -2,9 +2,10 @@
 
     python -m benchmarks.cold_start [--seconds 40]
 
-`first`: with empty cache folders, as on a new machine, for graphs and for what numba compiles;
-`again`: with what the first start left there. Readiness is HTTP 200 from the server's own probe,
-asked every 20 ms; the first answer is counted from there. Medians of the starts that fit in.
+`first`: with empty cache folders, as on a new machine, for graphs and for what numba compiles; the
+second model finds what numba compiled for the first one. `again`: with what that start left there.
+Readiness is HTTP 200 from the server's own probe, asked every 20 ms; the first answer is counted
+from there. Medians of the starts that fit in.
 """
 
 import tempfile
@@ -25,8 +26,8 @@ def main() -> None:
     huggingface = as_huggingface(artifact)
     rows: list[Row] = []
     share_s = arguments.seconds / 4
-    for model in (ROOT / "weights" / "scenes", artifact.folder):
-        with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as cache:
+        for model in (ROOT / "weights" / "scenes", artifact.folder):
             start = partial(ours, model, MASKFORMER_CACHE_DIR=cache, NUMBA_CACHE_DIR=cache)
             name = "the bundled model" if model.name == "scenes" else "Swin-T"
             rows.append(measure(f"ours, {name}, first", start, 0))

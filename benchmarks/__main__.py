@@ -20,10 +20,10 @@ LIMIT_S = 600.0
 SECONDS = {
     "postprocess": 20,
     "roofline": 12,
-    "engines": 25,
+    "engines": 20,
     "stages": 8,
     "encode": 20,
-    "end_to_end": 120,
+    "end_to_end": 110,
     "cold_start": 12,
     "memory": 0,
 }

@@ -45,6 +45,7 @@ PEERS = (
     ("fastapi", "onnxruntime"),
 )
 AT_ONCE = 2  # servers that start beside each other
+WARM_UP_S = 3.0  # at each load, not counted
 ROUNDS, LEAST_ROUNDS = 3, 2
 # Seconds of one turn relative to each other, by callers; peers take the loads (1, 4) only.
 TURNS = {1: 1.0, 4: 2.0}
@@ -99,7 +100,8 @@ def started(artifact: Artifact, folder: Path) -> Iterator[dict[str, Turn]]:
         server = starts[name]()
         servers.append(server)
         turn = partial(ask_server, server, bodies["json" if server.as_json else "jpg"])
-        turn(max(TURNS), 0.0)  # first answers, not counted, beside each other as later ones
+        for callers in sorted(TURNS, reverse=True):  # first runs of a size take longer
+            turn(callers, WARM_UP_S)
         server.go_on()
         server.settle()
         server.pause()
@@ -109,7 +111,8 @@ def started(artifact: Artifact, folder: Path) -> Iterator[dict[str, Turn]]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             turns: dict[str, Turn] = dict(zip(starts, pool.map(open_turn, starts), strict=True))
         turns[BARE] = partial(ask_engine, engine, prepared(artifact))
-        turns[BARE](engine.slots, 0.0)
+        for callers in sorted(TURNS, reverse=True):
+            turns[BARE](callers, WARM_UP_S)
         yield turns
     finally:
         for server in servers:

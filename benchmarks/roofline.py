@@ -21,7 +21,7 @@ from benchmarks._model import swin_tiny
 from benchmarks._report import Row, pictures, read_arguments, report
 from model.artifact import Artifact, load_artifact
 from model.errors import EngineError
-from model.evaluation.speed import busy_runs, in_turn, run_together
+from model.evaluation.speed import in_turn, run_together
 from model.inference.decode import decode
 from model.inference.engine import Engine
 from model.inference.engines import load_engine
@@ -68,7 +68,7 @@ def main() -> None:
         rate = max(2 * a * b * c / times[precision, str((a, b, c))] for a, b, c in SIDES)
         each = 2 if precision == "bfloat16" else 4
         moved = each * (weights + pixels.size) / bytes_per_s
-        floor_s, ours_s = flop / rate, times[precision, "engine"] / busy_runs(engine)
+        floor_s, ours_s = flop / rate, times[precision, "engine"] / engine.slots
         rows.append(
             {
                 "precision": precision,

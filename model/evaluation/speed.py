@@ -30,7 +30,6 @@ Name = TypeVar("Name", bound=Hashable)
 
 _PRECISIONS = ("bfloat16", "float32", "int8")
 _LEAST_ROUNDS = 3
-_RUNS_PER_SLOT = 2  # of one round with all slots busy
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def measure_engines(
     def per_s(index: int, engine: Engine) -> float:
         if engine.slots == 1:
             return batch / median(times[index, "alone"])
-        return busy_runs(engine) * batch / median(times[index, "busy"])
+        return engine.slots * batch / median(times[index, "busy"])
 
     return [
         EngineSpeed(
@@ -154,15 +153,10 @@ def measure_engines(
     ]
 
 
-def busy_runs(engine: Engine) -> int:
-    """How many runs `run_together` makes."""
-    return _RUNS_PER_SLOT * engine.slots
-
-
 def run_together(engine: Engine, pixels: np.ndarray) -> None:
-    """`busy_runs` of one batch, from as many threads as the engine has slots."""
+    """One run of a batch in each of the engine's slots."""
     with ThreadPoolExecutor(engine.slots) as pool:
-        for future in [pool.submit(engine.run, pixels) for _ in range(busy_runs(engine))]:
+        for future in [pool.submit(engine.run, pixels) for _ in range(engine.slots)]:
             future.result()
 
 

@@ -125,7 +125,7 @@ def test_turns_are_shared_out_and_compared_with_the_bare_engine() -> None:
     measured, rounds = end_to_end.take_turns(turns, seconds=36)
     assert sum(seconds for _, _, seconds in asked) == pytest.approx(36)
     assert rounds == end_to_end.ROUNDS
-    assert len(asked) == end_to_end.ROUNDS * (5 + 2 + 2)
+    assert len(asked) == end_to_end.ROUNDS * (4 + 2 + 2)
     rows = {(row["who"], row["callers"]): row for row in end_to_end.summary(measured)}
     ours = rows[end_to_end.OURS, 4]
     assert ours["answers_per_s"] == pytest.approx(20)
@@ -134,7 +134,7 @@ def test_turns_are_shared_out_and_compared_with_the_bare_engine() -> None:
     assert ours["share_of_bare_rate"] == pytest.approx(0.5)
     assert ours["times_bare_p50"] == pytest.approx(2)
     assert rows["peer", 4]["ours_is_faster_by"] == pytest.approx(4)
-    assert rows[end_to_end.OURS, 16]["share_of_bare_rate"] is None
+    assert rows[end_to_end.OURS, 8]["share_of_bare_rate"] is None
 
 
 def test_where_a_request_outlasts_a_turn_there_are_fewer_rounds() -> None:

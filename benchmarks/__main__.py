@@ -2,8 +2,8 @@
 
     python -m benchmarks [--output FOLDER]        # make bench
 
-Takes at most ten minutes on two cores with AMX once the model is made, a few more where a picture
-takes a second; `python -m benchmarks.document` then writes the tables of `docs/performance.md`.
+Takes about ten minutes on two cores where a picture takes a second, once the model is made;
+`python -m benchmarks.document` then writes the tables of `docs/performance.md`.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from benchmarks._report import RESULTS, ROOT
 LIMIT_S = 600.0
 # Each with the seconds it measures for; starting and loading come on top.
 SECONDS = {
-    "postprocess": 20,
-    "roofline": 12,
+    "postprocess": 14,
+    "roofline": 8,
     "engines": 20,
     "stages": 8,
-    "encode": 20,
+    "encode": 12,
     "end_to_end": 110,
     "cold_start": 12,
     "memory": 0,

@@ -30,6 +30,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 _PRECISIONS = ("bfloat16", "float32", "int8")
 _LEAST_ROUNDS = 3
+_RUNS_PER_SLOT = 2  # of one round with all slots busy: the first one of all still runs alone
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,13 @@ def measure_engines(
     for index, engine in enumerate(engines):
         contenders[index, "alone"] = partial(engine.run, pixels)
         if engine.slots > 1:
-            contenders[index, "busy"] = partial(run_together, engine, pixels)
+            contenders[index, "busy"] = partial(run_together, engine, pixels, _busy_runs(engine))
     times = in_turn(contenders, seconds)
 
     def per_s(index: int, engine: Engine) -> float:
         if engine.slots == 1:
             return batch / median(times[index, "alone"])
-        return engine.slots * batch / median(times[index, "busy"])
+        return _busy_runs(engine) * batch / median(times[index, "busy"])
 
     return [
         EngineSpeed(
@@ -153,10 +154,14 @@ def measure_engines(
     ]
 
 
-def run_together(engine: Engine, pixels: np.ndarray) -> None:
-    """One run of a batch in each of the engine's slots."""
+def _busy_runs(engine: Engine) -> int:
+    return _RUNS_PER_SLOT * engine.slots
+
+
+def run_together(engine: Engine, pixels: np.ndarray, runs: int) -> None:
+    """So many runs of one batch, from as many threads as the engine has slots."""
     with ThreadPoolExecutor(engine.slots) as pool:
-        for future in [pool.submit(engine.run, pixels) for _ in range(engine.slots)]:
+        for future in [pool.submit(engine.run, pixels) for _ in range(runs)]:
             future.result()
 
 

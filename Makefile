@@ -46,7 +46,7 @@ $(VENV)/.bench: $(VENV)/.dev
 	$(PIP) --editable '.[cpu,train,dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.bench  ## measure speed on this CPU, in at most 10 minutes; results in benchmarks/results
+bench: $(VENV)/.bench  ## measure speed on this CPU, in some ten minutes; results in benchmarks/results
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev  ## build the documentation into build/site; a broken link is an error

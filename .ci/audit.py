@@ -51,7 +51,7 @@ def _ask(database: str) -> list[dict]:
     """
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         # A build without its local part: databases know 2.13.0, not 2.13.0+cpu.
-        file.write(re.sub(r"\+[\w.]+$", "", _PINNED.read_text(), flags=re.M))
+        file.write(re.sub(r"\+[\w.]+$", "", _PINNED.read_text(encoding="utf-8"), flags=re.M))
         file.flush()
         command = [sys.executable, "-m", "pip_audit", "--requirement", file.name, "--no-deps"]
         command += ["--disable-pip", "--format", "json", "--progress-spinner", "off"]

@@ -2,7 +2,7 @@
 
     python -m benchmarks [--output FOLDER]        # make bench
 
-Takes about ten minutes on two cores where a picture takes a second, once the model is made;
+Took eleven minutes on two cores where a picture takes a second, once the model was made;
 `python -m benchmarks.document` then writes the tables of `docs/performance.md`.
 """
 

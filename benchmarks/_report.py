@@ -82,7 +82,7 @@ def report(name: str, arguments: Arguments, tables: Tables, **settings: Any) -> 
     }
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / f"{name}.json"
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def about() -> dict[str, str]:

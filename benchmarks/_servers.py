@@ -100,7 +100,7 @@ class Server:
         total_kb = 0
         for folder, _ in self._processes():
             with suppress(OSError, StopIteration):  # it ended meanwhile
-                lines = (folder / file).read_text().splitlines()
+                lines = (folder / file).read_text(encoding="utf-8").splitlines()
                 total_kb += int(next(x for x in lines if x.startswith(field)).split()[1])
         return total_kb * 1024 / 1e6
 
@@ -108,7 +108,7 @@ class Server:
         """Per process of the group, its folder and the fields of its `stat` behind the name."""
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
+                fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
                 if int(fields[2]) == self.process.pid:
                     yield stat.parent, fields
 

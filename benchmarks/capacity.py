@@ -101,12 +101,16 @@ def measured(results: Path) -> Replica:
     Raises:
         FileNotFoundError: there are no results.
     """
-    answers = json.loads((results / "end_to_end.json").read_text())["tables"]["answers"]
+    answers = json.loads((results / "end_to_end.json").read_text(encoding="utf-8"))["tables"][
+        "answers"
+    ]
     ours = [row for row in answers if row["who"] == "ours"]
     rate_per_s = max(row["answers_per_s"] for row in ours)
     alone_s = min(row["p50_ms"] for row in ours if row["callers"] == 1) / 1000
     slots = max(1, round(rate_per_s * alone_s))
-    starts = json.loads((results / "cold_start.json").read_text())["tables"]["starts"]
+    starts = json.loads((results / "cold_start.json").read_text(encoding="utf-8"))["tables"][
+        "starts"
+    ]
     settings = Settings()
     return Replica(
         slots=slots,

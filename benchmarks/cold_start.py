@@ -2,10 +2,9 @@
 
     python -m benchmarks.cold_start [--seconds 40]
 
-`first`: with empty cache folders, as on a new machine, for graphs and for what numba compiles; the
-second model finds what numba compiled for the first one. `again`: with what that start left there.
-Readiness is HTTP 200 from the server's own probe, asked every 20 ms; the first answer is counted
-from there. Medians of the starts that fit in.
+`first`: with empty cache folders, as on a new machine, for graphs and for what numba compiles;
+`again`: with what the first start left there. Readiness is HTTP 200 from the server's own probe,
+asked every 20 ms; the first answer is counted from there. Medians of the starts that fit in.
 """
 
 import tempfile
@@ -26,8 +25,8 @@ def main() -> None:
     huggingface = as_huggingface(artifact)
     rows: list[Row] = []
     share_s = arguments.seconds / 4
-    with tempfile.TemporaryDirectory() as cache:
-        for model in (ROOT / "weights" / "scenes", artifact.folder):
+    for model in (ROOT / "weights" / "scenes", artifact.folder):
+        with tempfile.TemporaryDirectory() as cache:
             start = partial(ours, model, MASKFORMER_CACHE_DIR=cache, NUMBA_CACHE_DIR=cache)
             name = "the bundled model" if model.name == "scenes" else "Swin-T"
             rows.append(measure(f"ours, {name}, first", start, 0))

@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
     arguments = parser.parse_args()
-    text, missing = fill(arguments.page.read_text(), arguments.results)
-    arguments.page.write_text(text)
+    text, missing = fill(arguments.page.read_text(encoding="utf-8"), arguments.results)
+    arguments.page.write_text(text, encoding="utf-8")
     for what in missing:
         print(f"left as it was: {what}")
 
@@ -73,7 +73,7 @@ def _read(results: Path, name: str) -> dict[str, Any] | None:
     path = results / f"{name}.json"
     if not path.is_file():
         return None
-    content: dict[str, Any] = json.loads(path.read_text())
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 
 

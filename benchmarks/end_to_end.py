@@ -101,7 +101,8 @@ def started(artifact: Artifact, folder: Path) -> Iterator[dict[str, Turn]]:
         servers.append(server)
         turn = partial(ask_server, server, bodies["json" if server.as_json else "jpg"])
         for callers in sorted(TURNS, reverse=True):  # first runs of a size take longer
-            turn(callers, WARM_UP_S)
+            if failures := turn(callers, WARM_UP_S)["failures"]:
+                raise RuntimeError(f"expected answers of {name}, got {failures[0]}")
         server.go_on()
         server.settle()
         server.pause()

@@ -1,4 +1,4 @@
-"""How much memory does a server take: at rest, after pictures of one size, after many sizes?
+"""How much memory does a server take: at rest, after pictures of one size, after five sizes (`many`)?
 
     python -m benchmarks.memory
 

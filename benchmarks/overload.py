@@ -147,7 +147,7 @@ def floods(
         for process, output in processes:
             if process.wait() != 0:
                 raise RuntimeError(f"expected a flood to end with 0, got {process.returncode}")
-            found.append(Flood(**json.loads(output.read_text())))
+            found.append(Flood(**json.loads(output.read_text(encoding="utf-8"))))
     finally:
         for process, _ in processes:
             process.kill()

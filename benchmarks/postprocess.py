@@ -201,7 +201,7 @@ def memory(case: Case) -> list[Row]:
     rows = []
     for mode in MODES:
         answer(case, mode)
-        Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the highest so far
         before_mb = resident_mb("VmRSS")
         result = answer(large, mode)
         rows.append({"mode": mode, "extra_mb": resident_mb("VmHWM") - before_mb})
@@ -211,7 +211,7 @@ def memory(case: Case) -> list[Row]:
 
 def resident_mb(key: str) -> float:
     """`VmRSS` or `VmHWM` of this process."""
-    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     return int(found[1]) / 1024 if found else float("nan")
 
 

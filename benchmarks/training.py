@@ -167,7 +167,7 @@ def _peak_mb() -> float:
     """Most memory of this process so far; `ru_maxrss` would begin with its parent's."""
     if device().type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(x for x in lines if x.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
 
 
@@ -269,7 +269,7 @@ def measure_loading(seconds: float) -> list[Row]:
 def _write_pictures(folder: Path, classes: Sequence[ClassInfo]) -> None:
     """The project's samples with labels in bands, as a person's own folder without parts."""
     named = {"name": "bands", "classes": [{"name": info.name} for info in classes]}
-    (folder / "classes.json").write_text(json.dumps(named))
+    (folder / "classes.json").write_text(json.dumps(named), encoding="utf-8")
     width, height = PICTURE_WH
     bands = np.repeat(np.arange(height)[:, None] * BANDS // height, width, 1).astype(np.uint8)
     for part in ("images", "labels"):

@@ -36,7 +36,7 @@ def ablate(
 
     chosen = find_study(study)
     if page is not None:
-        fill(page.read_text(), study, "")  # refused now rather than after an hour
+        fill(page.read_text(encoding="utf-8"), study, "")  # refused now rather than after an hour
     results = []
     for result in run_study(chosen, output, seeds=seeds, steps=steps, log=_print_line):
         results.append(result)
@@ -47,7 +47,7 @@ def ablate(
         picture = Path("images") / f"ablation_{study}.png"
         plot(chosen, results, page.parent / picture)
         content = f"{table(chosen, results)}\n\n![{study}]({picture})"
-        page.write_text(fill(page.read_text(), study, content))
+        page.write_text(fill(page.read_text(encoding="utf-8"), study, content), encoding="utf-8")
 
 
 def _print_line(line: str) -> None:

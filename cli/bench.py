@@ -113,4 +113,4 @@ def _write(
         "engines": [vars(speed) for speed in speeds],
         "stages": [vars(stage) for stage in stages],
     }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

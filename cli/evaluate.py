@@ -117,7 +117,7 @@ def _write_json(scores: "Scores", path: Path) -> None:
         "classes": scores.rows(),
         "pictures": [{"name": p.name, "score": p.score} for p in scores.pictures],
     }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _write(

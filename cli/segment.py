@@ -243,7 +243,7 @@ def write(
     if form is Format.json or result.mode != "semantic":
         masks: Masks = "rle" if form is Format.json else "none"
         text = _json(result, path.name, name, segmenter, masks)
-        stem.with_name(f"{path.stem}.json").write_text(text)
+        stem.with_name(f"{path.stem}.json").write_text(text, encoding="utf-8")
 
 
 def _json(

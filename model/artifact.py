@@ -160,7 +160,7 @@ def save_manifest(folder: Path | str, manifest: Manifest) -> Artifact:
         files[name] = info.model_copy(update={"sha256": sha256_of(folder / name)})
     data = manifest.model_copy(update={"files": files}).model_dump(mode="json")
     partial = folder / f"{MANIFEST}.partial"
-    partial.write_text(json.dumps(data, indent=1) + "\n")
+    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     partial.replace(folder / MANIFEST)
     return load_artifact(folder)
 

@@ -10,6 +10,7 @@ from app.segmented import Segmented
 from model.artifact import Manifest
 from model.errors import EngineError, InvalidParameterError
 from model.inference.encode import segments_info
+from model.inference.postprocess.finite import check_finite
 from model.structures import Mode
 
 Tensor = np.ndarray | bytes
@@ -116,7 +117,8 @@ def _class_logits(done: Segmented, _classes: Sequence[str] | None) -> np.ndarray
 
 
 def _mask_logits(done: Segmented, _classes: Sequence[str] | None) -> np.ndarray:
-    """(Q, H/4, W/4) float32, of the padded picture."""
+    """(Q, H/4, W/4) float32, of the padded picture; an answer may not have needed all of them."""
+    check_finite(done.raw.mask_logits)
     return done.raw.mask_logits.astype(np.float32, copy=False)
 
 

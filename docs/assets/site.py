@@ -34,7 +34,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     waiting = list(files.documentation_pages())
     while waiting:
         page = waiting.pop()
-        text = Path(page.abs_src_path or "").read_text()
+        text = Path(page.abs_src_path or "").read_text(encoding="utf-8")
         for found in _LINK.finditer(_CODE.sub("", text)):
             place = _place(page.src_uri, found["to"])
             if place and (ROOT / place).is_file() and files.get_file_from_path(place) is None:

@@ -28,8 +28,8 @@ text { fill: #eeeef0 } .soft { fill: #a9acb8 } .line { stroke: #9498a5 } .tip { 
 
 
 def main() -> None:
-    (HERE / "architecture.svg").write_text(architecture())
-    (HERE / "queue.svg").write_text(queue())
+    (HERE / "architecture.svg").write_text(architecture(), encoding="utf-8")
+    (HERE / "queue.svg").write_text(queue(), encoding="utf-8")
 
 
 def architecture() -> str:

@@ -40,7 +40,7 @@ class MaskFormerFunction:
         self._url = url.rstrip("/")
         self._headers = {}
         if api_key_file:
-            self._headers["X-API-Key"] = Path(api_key_file).read_text().strip()
+            self._headers["X-API-Key"] = Path(api_key_file).read_text(encoding="utf-8").strip()
         described = self._find(model)
         self._mode = mode or described["default_mode"]
         self._model = described["name"]

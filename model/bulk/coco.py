@@ -51,7 +51,10 @@ class Coco:
 
     def write(self, part: Part, rows: Iterable[Row]) -> None:
         """One JSON object a line, for `finish`."""
-        with self._parts.writing(part.name + _SUFFIX) as path, path.open("w") as file:
+        with (
+            self._parts.writing(part.name + _SUFFIX) as path,
+            path.open("w", encoding="utf-8") as file,
+        ):
             for row in rows:
                 fields = row.fields or error_fields(row.error)
                 file.write(json.dumps({"file_name": row.name, **fields}) + "\n")
@@ -62,7 +65,10 @@ class Coco:
 
     def finish(self, parts: Sequence[Part]) -> None:
         """`panoptic.json`, with the pictures in the order of the plan; `errors` is our own list."""
-        with self._output.writing("panoptic.json") as path, path.open("w") as file:
+        with (
+            self._output.writing("panoptic.json") as path,
+            path.open("w", encoding="utf-8") as file,
+        ):
             categories = [
                 {"id": c.category_id, "name": c.name, "isthing": int(c.is_thing), "color": c.color}
                 for c in self._classes

@@ -41,6 +41,6 @@ def versions(libraries: tuple[str, ...]) -> dict[str, str]:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")
     except OSError:
         return ""

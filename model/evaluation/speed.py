@@ -30,7 +30,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 _PRECISIONS = ("bfloat16", "float32", "int8")
 _LEAST_ROUNDS = 3
-_RUNS_PER_SLOT = 2  # of one round with all slots busy: the first one of all still runs alone
+_RUNS_PER_SLOT = 3  # of one round with all slots busy; the very first one still runs alone
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ _SHOWN_SCORES = ("mIoU", "PQ", "AP")
 def read_rows(run_dir: Path, last_step: int) -> list[dict[str, Any]]:
     """The rows of `metrics.jsonl` up to a step, in order, without what a resumed run repeated."""
     path = run_dir / METRICS
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     rows = {
         (row["step"], "loss" in row): row
         for row in map(json.loads, lines)

@@ -69,5 +69,5 @@ def finalize(
     numbers = {f"{where}/{k}": round(v, 4) for k, v in scores.summary().items()}
     log(", ".join(f"{name} {value:.4f}" for name, value in scores.summary().items()))
     text = card(config, checkpoint["step"], weights, scores, rows, chosen_by_score=name == BEST)
-    (folder / CARD).write_text(text)
+    (folder / CARD).write_text(text, encoding="utf-8")
     return save_manifest(folder, artifact.manifest.model_copy(update={"scores": numbers}))

@@ -109,7 +109,7 @@ class Report:
 
     def _write(self, row: Mapping[str, Any]) -> None:
         try:
-            with self._path.open("a") as file:
+            with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise TrainingError(f"expected to write {self._path}, got: {error}") from error

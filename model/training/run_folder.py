@@ -36,9 +36,9 @@ def write_run_folder(config: TrainConfig, run_dir: Path) -> None:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         path = run_dir / VERSIONS
-        starts = json.loads(path.read_text()) if path.is_file() else []
-        path.write_text(json.dumps([*starts, versions()], indent=1) + "\n")
-        (run_dir / CONFIG).write_text(config.model_dump_json(indent=1) + "\n")
+        starts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        path.write_text(json.dumps([*starts, versions()], indent=1) + "\n", encoding="utf-8")
+        (run_dir / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise TrainingError(f"expected to write to the run folder, got: {error}") from error
 

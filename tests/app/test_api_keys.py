@@ -16,7 +16,7 @@ OTHER = "another-key-of-more-letters"
 def written(path: Path, text: str) -> Path:
     """The file, replaced as a secret in a pod is: another file under the same name."""
     fresh = path.with_suffix(".new")
-    fresh.write_text(text)
+    fresh.write_text(text, encoding="utf-8")
     fresh.rename(path)
     return path
 
@@ -99,7 +99,7 @@ def test_a_changed_file_is_read_and_a_broken_one_changes_nothing(
 def test_an_edit_in_place_is_seen(path: Path) -> None:
     keys = ApiKeys(written(path, f"lab:{KEY}"))
     status = path.stat()
-    path.write_text(f"abc:{KEY}")  # as long as before
+    path.write_text(f"abc:{KEY}", encoding="utf-8")  # as long as before
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     keys.refresh()
     assert keys.name_of(KEY) == "abc"

@@ -27,7 +27,7 @@ BEARER = {"Authorization": f"Bearer {KEY}"}
 @pytest.fixture(scope="module")
 def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text(f"lab:{KEY}\n")
+    path.write_text(f"lab:{KEY}\n", encoding="utf-8")
     return path
 
 
@@ -138,10 +138,10 @@ def test_a_new_file_counts_while_the_service_runs(
     artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "keys"
-    path.write_text(f"lab:{KEY}")
+    path.write_text(f"lab:{KEY}", encoding="utf-8")
     with TestClient(make_app(artifact, HeldEngine(), api_keys_file=path)) as client:
         assert client.get("/models", headers=BEARER).status_code == 200
-        path.write_text(f"lab:{KEY[::-1]}-and-more")
+        path.write_text(f"lab:{KEY[::-1]}-and-more", encoding="utf-8")
         monkeypatch.setattr(api_keys, "_LOOK_AGAIN_S", 0)
         soon_s = time.monotonic() + SOON_S
         while client.get("/models", headers=BEARER).status_code == 200:

@@ -368,7 +368,7 @@ def test_a_folder_that_was_replaced_meanwhile_is_refused(tmp_path: Path) -> None
     async def scenario(place: Place) -> None:
         async with place.engine_process():
             text = place.artifact.folder / "artifact.json"
-            text.write_text(text.read_text() + "\n")
+            text.write_text(text.read_text(encoding="utf-8") + "\n", encoding="utf-8")
             link = EngineLink(place.path, place.settings)
             with pytest.raises(ArtifactError, match="as the engine process found it"):
                 await link.open()

@@ -70,7 +70,7 @@ def test_no_other_page_may_call_unless_its_origin_is_named(
 def test_a_page_need_not_have_a_key_to_ask_whether_it_may_call(
     artifact: Artifact, tmp_path
 ) -> None:
-    (tmp_path / "keys").write_text("lab:a-key-of-sixteen-letters")
+    (tmp_path / "keys").write_text("lab:a-key-of-sixteen-letters", encoding="utf-8")
     settings = {"api_keys_file": tmp_path / "keys", "cors_origins": ("*",)}
     with TestClient(make_app(artifact, HeldEngine(), **settings)) as client:
         assert client.options("/segment", headers=ASKING).status_code == 200

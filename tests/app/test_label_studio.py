@@ -105,7 +105,7 @@ def test_a_key_comes_as_label_studio_sends_it(
 
     It asks `requests` for it, at the addresses that it joins to the one of the connection.
     """
-    (tmp_path / "keys").write_text("annotators:a-key-of-sixteen-letters")
+    (tmp_path / "keys").write_text("annotators:a-key-of-sixteen-letters", encoding="utf-8")
     app = make_app(artifact, HeldEngine(), api_keys_file=tmp_path / "keys")
     with serving(app) as address, requests.Session() as studio:
         url = f"http://{address}/label-studio/"

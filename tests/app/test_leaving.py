@@ -34,7 +34,7 @@ def held(
 ) -> Iterator[tuple[HeldEngine, str]]:
     engine = HeldEngine(max_batch=1)
     keys = tmp_path_factory.mktemp("keys") / "keys"
-    keys.write_text(f"tests:{KEY}\n")
+    keys.write_text(f"tests:{KEY}\n", encoding="utf-8")
     app = make_app(
         artifact,
         engine,

@@ -49,7 +49,7 @@ def _faults_of_call(call: ast.Call) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_nothing_on_the_way_unpickles(path: Path) -> None:
-    assert list(faults(ast.parse((ROOT / path).read_text()))) == []
+    assert list(faults(ast.parse((ROOT / path).read_text(encoding="utf-8")))) == []
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_tables_have_units_in_their_headings_and_dashes_for_nothing() -> None:
 
 def test_a_result_says_where_when_and_of_what_it_is(arguments: Arguments) -> None:
     report("speed", arguments, {"times": [{"who": "ours", "ms": 1.0}]}, rounds=3)
-    content = json.loads((arguments.output / "speed.json").read_text())
+    content = json.loads((arguments.output / "speed.json").read_text(encoding="utf-8"))
     assert content["benchmark"] == "speed"
     assert content["settings"] == {"seconds": 1.0, "rounds": 3}
     assert content["tables"] == {"times": [{"who": "ours", "ms": 1.0}]}
@@ -95,11 +95,11 @@ def test_measured_tables_get_into_the_page_and_missing_ones_are_named(
 
 
 def test_every_marker_of_the_page_is_one_that_a_benchmark_writes() -> None:
-    text, missing = document.fill(document.PAGE.read_text(), Path("nowhere"))
+    text, missing = document.fill(document.PAGE.read_text(encoding="utf-8"), Path("nowhere"))
     names = {what.partition("/")[0] for what in missing}
     assert len(missing) == text.count("<!-- end -->")
     assert all((Path(document.__file__).parent / f"{name}.py").is_file() for name in names)
-    assert text == document.PAGE.read_text()
+    assert text == document.PAGE.read_text(encoding="utf-8")
 
 
 def test_turns_are_shared_out_and_compared_with_the_bare_engine() -> None:

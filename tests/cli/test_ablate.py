@@ -36,13 +36,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 def test_table_plot_and_file_are_written(tmp_path: Path, told: dict[str, object]) -> None:
     page = tmp_path / "page.md"
-    page.write_text(PAGE)
+    page.write_text(PAGE, encoding="utf-8")
     output = tmp_path / "out"
     arguments = ["matching", "--output", str(output), "--seeds", "2", "--page", str(page)]
     answer = runner.invoke(app, arguments)
     assert answer.exit_code == 0, answer.exception
     assert "| MaskFormer | 1.23 M |" in answer.output
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert "| MaskFormer | 1.23 M |" in text and "after" in text
     assert "![matching](images/ablation_matching.png)" in text
     assert (output / "matching.json").is_file()
@@ -54,7 +54,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_trained(
     tmp_path: Path, told: dict[str, object]
 ) -> None:
     page = tmp_path / "page.md"
-    page.write_text("nothing here")
+    page.write_text("nothing here", encoding="utf-8")
     for arguments, message in (
         (["depth"], "expected a study among"),
         (["matching", "--page", str(page)], "expected a page with a line"),

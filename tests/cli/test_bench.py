@@ -23,7 +23,7 @@ def test_engines_and_stages_are_told_and_written(
     assert "pictures/s" in lines
     assert "openvino     float32" in lines
     assert "postprocess" in lines
-    content = json.loads(written.read_text())
+    content = json.loads(written.read_text(encoding="utf-8"))
     assert content["model_hash"] == model.hash
     assert {row["engine"] for row in content["engines"]} == {"openvino", "onnxruntime", "torch"}
     assert content["stages"][0]["stage"] == "decode"

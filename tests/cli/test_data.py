@@ -66,6 +66,6 @@ def test_a_preset_gives_layout_classes_and_queries(tmp_path: Path) -> None:
 def test_a_class_list_can_be_given(tmp_path: Path) -> None:
     root = coco_panoptic(tmp_path / "data").parents[1]
     list_ = tmp_path / "classes.json"
-    list_.write_text('["ground"]')
+    list_.write_text('["ground"]', encoding="utf-8")
     output, error = check(root, "--taxonomy", list_, "--output", tmp_path)
     assert "class list for" in output and isinstance(error, DatasetError)

@@ -41,7 +41,7 @@ def test_prints_a_row_per_class_and_writes_json(model: Path, tmp_path: Path) -> 
     assert answer.exit_code == 0, answer.output
     for word in ("sky", "bicycle", "IoU", "PQ", "2 pictures", "mIoU"):
         assert word in answer.output
-    scores = json.loads((tmp_path / "scores.json").read_text())
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert scores["images"] == 2 and len(scores["classes"]) == 14
     assert 0 <= scores["PQ"] <= 1
     assert [picture["name"] for picture in scores["pictures"]] == ["scene 1000000", "scene 1000001"]

@@ -36,7 +36,7 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_foreign_model_is_imported_once(tmp_path: Path, imported: list[str]) -> None:
     (tmp_path / "hf").mkdir()
-    (tmp_path / "hf/config.json").write_text("{}")
+    (tmp_path / "hf/config.json").write_text("{}", encoding="utf-8")
     (tmp_path / "old.pkl").write_bytes(b"")
     entries = (f"hf={tmp_path / 'hf'}", str(tmp_path / "old.pkl"), "owner/model")
     first = import_foreign(settings(tmp_path, *entries))

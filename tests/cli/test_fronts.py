@@ -52,17 +52,19 @@ class Server:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.endswith("serves fake (fake, CPU, float32)\n"), self.log.read_text()
+        assert line.endswith("serves fake (fake, CPU, float32)\n"), self.log.read_text(
+            encoding="utf-8"
+        )
         self.url = line.split()[1]
 
     def pid(self, name: str) -> int:
         """Of the newest process of that name."""
-        pids = re.findall(rf"the {name} process is (\d+)", self.log.read_text())
+        pids = re.findall(rf"the {name} process is (\d+)", self.log.read_text(encoding="utf-8"))
         return int(pids[-1])
 
     def arenas(self) -> int:
         """How many fronts' memory the engine process holds."""
-        maps = Path(f"/proc/{self.pid('engine')}/maps").read_text()
+        maps = Path(f"/proc/{self.pid('engine')}/maps").read_text(encoding="utf-8")
         return maps.count("memfd:maskformer")
 
     def ask(self, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -113,7 +115,7 @@ def until(condition: Callable[[], bool]) -> None:
 def is_running(pid: int) -> bool:
     """Whether the process exists, and not only because nobody has asked for its exit status."""
     try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return False
 

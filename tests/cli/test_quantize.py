@@ -31,7 +31,7 @@ def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
 
     monkeypatch.setattr("model.export.quantize.quantize_onnx", write)
     made = make_artifact(tmp_path / "model", tiny.PER_PIXEL)
-    (made.folder / CARD).write_text("# model\n\n## How\nSo.\n")
+    (made.folder / CARD).write_text("# model\n\n## How\nSo.\n", encoding="utf-8")
     return made
 
 
@@ -48,7 +48,9 @@ def test_a_graph_that_pays_is_kept_with_its_numbers(
     kept = load_artifact(artifact.folder)
     assert kept.find("onnx_int8") == artifact.folder / GRAPH
     assert kept.manifest.scores == {"int8/mIoU": 0.499, "int8/mIoU loss": 0.001}
-    assert "2.00 pictures/s in int8 against 1.00 in float32" in (kept.folder / CARD).read_text()
+    assert "2.00 pictures/s in int8 against 1.00 in float32" in (kept.folder / CARD).read_text(
+        encoding="utf-8"
+    )
     assert capsys.readouterr().out.startswith("int8 kept: ")
 
 
@@ -62,7 +64,7 @@ def test_what_does_not_pay_leaves_nothing_of_this_or_an_earlier_graph(
     quantize(load_artifact(artifact.folder), pictures, None)
     assert load_artifact(artifact.folder) == artifact
     assert not (artifact.folder / GRAPH).exists()
-    assert (artifact.folder / CARD).read_text() == "# model\n\n## How\nSo.\n"
+    assert (artifact.folder / CARD).read_text(encoding="utf-8") == "# model\n\n## How\nSo.\n"
     assert "not kept: expected more pictures per second" in capsys.readouterr().out
 
 

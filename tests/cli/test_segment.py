@@ -41,7 +41,7 @@ def test_panoptic_writes_a_map_and_its_rows(
 ) -> None:
     segment([pictures], tmp_path / "out", form=Format.png, mode="panoptic")
     for stem in ("a", "b"):
-        rows = json.loads((tmp_path / "out" / f"{stem}.json").read_text())
+        rows = json.loads((tmp_path / "out" / f"{stem}.json").read_text(encoding="utf-8"))
         ids = read(tmp_path / "out" / f"{stem}.png") @ [1, 256, 65536]
         assert sorted(row["id"] for row in rows["segments"]) == sorted(set(ids.flat) - {0})
         assert rows["file_name"].startswith(f"{stem}.")
@@ -63,7 +63,7 @@ def test_semantic_writes_one_channel(pictures: Path, tmp_path: Path, fake_model:
 
 def test_json_carries_masks(pictures: Path, tmp_path: Path) -> None:
     segment([pictures], tmp_path / "out", form=Format.json, mode="instance")
-    answer = json.loads((tmp_path / "out" / "a.json").read_text())
+    answer = json.loads((tmp_path / "out" / "a.json").read_text(encoding="utf-8"))
     assert all(row["rle"]["size"] == [40, 50] for row in answer["segments"])
     assert not (tmp_path / "out" / "a.png").exists()
 

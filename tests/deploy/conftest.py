@@ -90,7 +90,7 @@ def configuration(address: str, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.copy(ALERTS, folder)
     text = (
         (ROOT / "docker" / "prometheus.yml")
-        .read_text()
+        .read_text(encoding="utf-8")
         .replace("_interval: 5s", "_interval: 500ms")
     )
     config = yaml.safe_load(text)
@@ -99,7 +99,7 @@ def configuration(address: str, tmp_path_factory: pytest.TempPathFactory) -> Pat
     where = {"namespace": "maskformer", "pod": "maskformer-0"}  # as a ServiceMonitor adds them
     job["static_configs"] = [{"targets": [address], "labels": where}]
     path = folder / "prometheus.yml"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
 
 

@@ -12,16 +12,18 @@ import yaml
 from tests.deploy.ask import answered, ask, query
 from tests.deploy.programs import ALERTS, MONITORING, ROOT, need
 
-GROUPS = yaml.safe_load(ALERTS.read_text())["groups"]
+GROUPS = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 FIRING = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 CASES = Path(__file__).with_name("alerts_test.yml")
 
 
 def test_promtool_sees_each_alert_fire_in_its_time(tmp_path: Path) -> None:
     cases = tmp_path / "cases.yml"
-    cases.write_text(CASES.read_text().replace("{{alerts}}", str(ALERTS)))
+    cases.write_text(
+        CASES.read_text(encoding="utf-8").replace("{{alerts}}", str(ALERTS)), encoding="utf-8"
+    )
     command = [need("promtool"), "test", "rules", str(cases)]
     tested = subprocess.run(command, capture_output=True, text=True)
     assert tested.returncode == 0, tested.stdout + tested.stderr
@@ -30,7 +32,7 @@ def test_promtool_sees_each_alert_fire_in_its_time(tmp_path: Path) -> None:
 def test_each_alert_is_seen_to_fire_and_to_be_silent() -> None:
     checks = [
         check
-        for case in yaml.safe_load(CASES.read_text())["tests"]
+        for case in yaml.safe_load(CASES.read_text(encoding="utf-8"))["tests"]
         for check in case["alert_rule_test"]
     ]
     fired = {check["alertname"] for check in checks if check.get("exp_alerts")}
@@ -66,6 +68,6 @@ def test_each_alert_has_its_section_and_each_section_its_alert() -> None:
 
 def test_the_operator_gets_the_same_rules() -> None:
     renew = runpy.run_path(str(MONITORING / "renew.py"))
-    written = renew["RULE"].read_text()
+    written = renew["RULE"].read_text(encoding="utf-8")
     assert written == renew["prometheus_rule"](), "run: python deploy/.../monitoring/renew.py"
     assert yaml.safe_load(written)["spec"]["groups"] == GROUPS

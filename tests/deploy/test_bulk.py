@@ -34,7 +34,9 @@ def test_the_settings_fit_the_cluster() -> None:
     assert container["resources"]["limits"]["cpu"] == SETTINGS["WORKER_CPUS"]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     assert SETTINGS["WORKER_GPUS"] == "0"
-    pinned = re.findall(r"^ray==(.*)$", (ROOT / "constraints.txt").read_text(), re.M)
+    pinned = re.findall(
+        r"^ray==(.*)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.M
+    )
     assert pinned == [CLUSTER["rayVersion"]]
 
 

@@ -10,7 +10,7 @@ from tests.deploy.leaving import leaving_s
 from tests.deploy.programs import ROOT
 from tests.deploy.schemas import check
 
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 OURS = {n: s for n, s in COMPOSE["services"].items() if s["image"].startswith("maskformer")}
 
 
@@ -45,7 +45,7 @@ def test_the_service_is_confined_and_has_time_to_leave(service: dict[str, Any]) 
 
 
 def test_prometheus_scrapes_our_services_at_their_port() -> None:
-    config = yaml.safe_load((ROOT / "docker" / "prometheus.yml").read_text())
+    config = yaml.safe_load((ROOT / "docker" / "prometheus.yml").read_text(encoding="utf-8"))
     (job,) = config["scrape_configs"]
     (found,) = job["dns_sd_configs"]
     assert job["job_name"] == "maskformer"  # the alerts say so too

@@ -14,7 +14,7 @@ from tests.deploy.ask import answered, query
 from tests.deploy.programs import DASHBOARD, ROOT
 from tests.deploy.schemas import check
 
-BOARD = json.loads(DASHBOARD.read_text())
+BOARD = json.loads(DASHBOARD.read_text(encoding="utf-8"))
 DRAWN = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 # What Grafana fills in; the shortest scrape interval that gives a rate is far below 30 s here.
 FILLED_IN = {"$__rate_interval": "30s", "$job": ".*", "$instance": ".*", "$model": ".*"}
@@ -102,13 +102,13 @@ def test_the_load_is_told_apart(prometheus: str) -> None:
 
 def test_grafana_finds_prometheus_and_the_dashboard() -> None:
     folder = ROOT / "docker" / "grafana" / "provisioning"
-    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())[
-        "datasources"
-    ]
-    (provider,) = yaml.safe_load((folder / "dashboards" / "maskformer.yml").read_text())[
-        "providers"
-    ]
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    (source,) = yaml.safe_load(
+        (folder / "datasources" / "prometheus.yml").read_text(encoding="utf-8")
+    )["datasources"]
+    (provider,) = yaml.safe_load(
+        (folder / "dashboards" / "maskformer.yml").read_text(encoding="utf-8")
+    )["providers"]
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     assert source["url"] == "http://prometheus:9090"
     assert "prometheus" in services
     mounts = dict(entry.split(":")[:2] for entry in services["grafana"]["volumes"])

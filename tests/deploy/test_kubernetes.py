@@ -42,13 +42,13 @@ def everything(
     own.mkdir()
     names = [f"../../components/{name}" for name in chosen]
     content = {"resources": ["../gpu"], "components": names}
-    (own / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return build(own)
 
 
 def test_the_overlays_that_the_readme_names_are_there() -> None:
     assert {"cpu", "gpu", "monitoring", "autoscaling"} <= set(OVERLAYS)
-    readme = (KUBERNETES / "README.md").read_text()
+    readme = (KUBERNETES / "README.md").read_text(encoding="utf-8")
     for name in (*OVERLAYS, *COMPONENTS):
         assert f"`{name}`" in readme, name
 
@@ -226,7 +226,7 @@ def test_nothing_goes_out_unless_models_come_from_outside(everything: list[Resou
 
 def adapter_rules() -> list[Resource]:
     path = KUBERNETES / "components" / "autoscaling-hpa" / "prometheus-adapter.yaml"
-    return yaml.safe_load(path.read_text())["rules"]["custom"]
+    return yaml.safe_load(path.read_text(encoding="utf-8"))["rules"]["custom"]
 
 
 def test_the_autoscaler_s_numbers_are_there(prometheus: str) -> None:
@@ -268,7 +268,9 @@ def test_keda_scales_by_the_same_rule(prometheus: str) -> None:
 def test_the_dashboard_reaches_grafana() -> None:
     board = of_kind(overlay("monitoring"), "ConfigMap", "maskformer-dashboard")
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert board["data"]["dashboard.json"] == (MONITORING / "dashboard.json").read_text()
+    assert board["data"]["dashboard.json"] == (MONITORING / "dashboard.json").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_import_happens_once_and_whole(tmp_path: Path) -> None:
@@ -277,7 +279,8 @@ def test_the_import_happens_once_and_whole(tmp_path: Path) -> None:
     stand_in = tmp_path / "bin" / "python"
     stand_in.parent.mkdir()
     stand_in.write_text(
-        "#!/bin/sh\necho x >> $COUNT\nmkdir $5 && echo $4 > $5/artifact.json && exit $FAILS\n"
+        "#!/bin/sh\necho x >> $COUNT\nmkdir $5 && echo $4 > $5/artifact.json && exit $FAILS\n",
+        encoding="utf-8",
     )
     stand_in.chmod(0o755)
     models, count = tmp_path / "models", tmp_path / "count"
@@ -295,6 +298,6 @@ def test_the_import_happens_once_and_whole(tmp_path: Path) -> None:
     assert start(1) == 1
     assert not list(models.iterdir())  # half an import leaves nothing
     assert [start(0), start(0)] == [0, 0]
-    assert (models / "m" / "artifact.json").read_text() == "some/model\n"
-    assert count.read_text() == "x\nx\n"
+    assert (models / "m" / "artifact.json").read_text(encoding="utf-8") == "some/model\n"
+    assert count.read_text(encoding="utf-8") == "x\nx\n"
     assert [path.name for path in models.iterdir()] == ["m"]

@@ -58,7 +58,7 @@ def test_the_settings_fit_the_machines() -> None:
     mounts = {mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
     assert f"/{SETTINGS['RUN'].split('/')[1]}" in mounts
     assert CONTAINER["command"] == ["sh", "/train/train.sh"]
-    assert set(SETTINGS) <= set(re.findall(r"\$([A-Z_]+)", SCRIPT.read_text()))
+    assert set(SETTINGS) <= set(re.findall(r"\$([A-Z_]+)", SCRIPT.read_text(encoding="utf-8")))
 
 
 def test_the_preset_takes_its_overrides() -> None:
@@ -119,8 +119,8 @@ class Machines:
         folder.mkdir()
         tiny, python = folder / "tiny.py", folder / "bin" / "python"
         python.parent.mkdir()
-        tiny.write_text(_TINY)
-        python.write_text(_PYTHON.format(python=sys.executable, tiny=tiny))
+        tiny.write_text(_TINY, encoding="utf-8")
+        python.write_text(_PYTHON.format(python=sys.executable, tiny=tiny), encoding="utf-8")
         python.chmod(0o755)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -167,15 +167,15 @@ class Machines:
     def finish(self, machines: list[subprocess.Popen[bytes]]) -> None:
         """Wait until all end well."""
         codes = [machine.wait(_LIMIT_S) for machine in machines]
-        assert set(codes) == {0}, (self.folder / "log").read_text()
+        assert set(codes) == {0}, (self.folder / "log").read_text(encoding="utf-8")
 
     def starts(self) -> list[str]:
         """Machine and whether it went on, of every process that trained."""
-        return sorted((self.folder / "starts").read_text().splitlines())
+        return sorted((self.folder / "starts").read_text(encoding="utf-8").splitlines())
 
     def rows(self) -> dict[int, dict[str, Any]]:
         """What the run says of each step; of a step that was taken twice, the second time."""
-        lines = (self.folder / "run" / "metrics.jsonl").read_text().splitlines()
+        lines = (self.folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         kept = ("loss", "gradient_norm", "learning_rate")
         return {row["step"]: {n: row[n] for n in kept} for row in map(json.loads, lines)}
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-TEXT = re.sub(r"\\\n", "", (ROOT / "Dockerfile").read_text())
+TEXT = re.sub(r"\\\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
 LINES = [line for line in TEXT.splitlines() if line and not line.startswith("#")]
 IMAGES = {"cpu", "gpu", "train", "bulk"}
 # The extras of each image; docker/requirements/renew.sh has them too.
@@ -50,7 +50,7 @@ def _last(stage: str, instruction: str) -> str:
 
 
 def _pins(name: str) -> dict[str, str]:
-    text = (ROOT / "docker" / "requirements" / f"{name}.txt").read_text()
+    text = (ROOT / "docker" / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     return {_plain(n): version for n, version in re.findall(r"^(\S+)==(\S+)", text, re.M)}
 
 
@@ -59,7 +59,10 @@ def _plain(name: str) -> str:
 
 
 def _constraints() -> dict[str, str]:
-    pins = (line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    pins = (
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    )
     return {_plain(pin[0]): pin[1] for pin in pins if len(pin) == 2}
 
 
@@ -88,7 +91,7 @@ def test_a_build_without_a_target_makes_the_service_on_a_cpu() -> None:
 
 def test_nothing_comes_from_the_network_but_hashed_wheels() -> None:
     assert not [line for line in LINES if line.startswith("ADD ")]
-    text = TEXT + (ROOT / "docker" / "install.sh").read_text()
+    text = TEXT + (ROOT / "docker" / "install.sh").read_text(encoding="utf-8")
     assert not re.search(r"\b(curl|wget|apt|apt-get|git)\b", text)
     assert "--require-hashes" in text
     assert "--only-binary :all:" in text
@@ -108,12 +111,12 @@ def test_scripts_can_be_read_and_run(script: str) -> None:
 
 
 def test_the_entry_point_becomes_the_program() -> None:
-    assert "exec python -m cli.main" in (ROOT / "docker" / "maskformer").read_text()
+    assert "exec python -m cli.main" in (ROOT / "docker" / "maskformer").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("image", sorted(IMAGES))
 def test_requirements_are_hashed_and_agree_with_the_constraints(image: str) -> None:
-    text = (ROOT / "docker" / "requirements" / f"{image}.txt").read_text()
+    text = (ROOT / "docker" / "requirements" / f"{image}.txt").read_text(encoding="utf-8")
     blocks = re.split(r"^(?=\S)", text, flags=re.M)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
     constraints = _constraints()
@@ -127,14 +130,16 @@ def test_requirements_are_hashed_and_agree_with_the_constraints(image: str) -> N
 
 @pytest.mark.parametrize("image", sorted(IMAGES))
 def test_requirements_hold_what_pyproject_asks_for(image: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = list(project["dependencies"])
     for extra in EXTRAS[image]:
         asked += project["optional-dependencies"][extra]
     names = {_plain(re.split(r"[\[<>=~! ]", requirement)[0]) for requirement in asked}
     assert names <= set(_pins(image))
     words = " ".join(EXTRAS[image])
-    assert f"lock {image} {words}\n" in (ROOT / "docker/requirements/renew.sh").read_text()
+    assert f"lock {image} {words}\n" in (ROOT / "docker/requirements/renew.sh").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("library", ["torch", "onnxruntime", "onnx"])
@@ -145,7 +150,7 @@ def test_the_service_on_a_cpu_has_one_engine(library: str) -> None:
 
 
 def test_the_python_package_on_a_cpu_has_both_engines() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
         "optional-dependencies"
     ]
     names = {_plain(re.split(r"[>=]", requirement)[0]) for requirement in extras["cpu"]}
@@ -169,6 +174,10 @@ def _images_named(value: Any) -> set[str]:
 def test_compose_and_manifests_name_images_that_are_built() -> None:
     files = [ROOT / "docker-compose.yml", *(ROOT / "deploy").rglob("*.y*ml")]
     named = set().union(
-        *(_images_named(d) for file in files for d in yaml.safe_load_all(file.read_text()))
+        *(
+            _images_named(d)
+            for file in files
+            for d in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        )
     )
     assert named == {f"maskformer-serving:{image}" for image in IMAGES}

@@ -13,7 +13,7 @@ import pytest
 import model.inference.postprocess  # noqa: F401  what the image's build imports
 from tests.docker.test_images import IMAGES, LINES, ROOT, STAGES, _lines
 
-LAUNCHER = (ROOT / "docker" / "maskformer").read_text()
+LAUNCHER = (ROOT / "docker" / "maskformer").read_text(encoding="utf-8")
 NAMES = "NUMBA_CPU_NAME=x86-64-v3 NUMBA_CPU_FEATURES="
 STARTED = "-m cli.main serve <x86-64-v3> <>"
 FLAGS = "fpu avx2 bmi1 bmi2 f16c fma abm movbe"
@@ -36,7 +36,7 @@ def test_one_import_compiles_every_kernel() -> None:
         path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
         for folder in ("app", "cli", "maskformer", "model")
         for path in (ROOT / folder).rglob("*.py")
-        if re.search(r"^@compiled\(", path.read_text(), re.M)
+        if re.search(r"^@compiled\(", path.read_text(encoding="utf-8"), re.M)
     }
     assert len(users) > 3
     assert users <= set(sys.modules)
@@ -49,11 +49,14 @@ def start(tmp_path: Path, flags: str, cache_dir: Path) -> str:
     kernels, cpuinfo, tools = (tmp_path / name for name in ("kernels", "cpuinfo", "bin"))
     shutil.rmtree(tools, ignore_errors=True)
     (kernels / "postprocess").mkdir(parents=True, exist_ok=True)
-    (kernels / "postprocess" / "bounds.nbi").write_text("machine code")
-    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+    (kernels / "postprocess" / "bounds.nbi").write_text("machine code", encoding="utf-8")
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\n", encoding="utf-8")
     tools.mkdir()
     told = tools / "python"
-    told.write_text('#!/bin/sh\necho "$* <${NUMBA_CPU_NAME-none}> <${NUMBA_CPU_FEATURES-none}>"\n')
+    told.write_text(
+        '#!/bin/sh\necho "$* <${NUMBA_CPU_NAME-none}> <${NUMBA_CPU_FEATURES-none}>"\n',
+        encoding="utf-8",
+    )
     told.chmod(0o755)
     text = LAUNCHER.replace("/opt/kernels", str(kernels)).replace("/proc/cpuinfo", str(cpuinfo))
     done = subprocess.run(

@@ -17,7 +17,7 @@ from tests.app.live import serving
 __all__ = ["artifact"]
 
 ROOT = Path(__file__).parents[2]
-TEXT = PAGE.read_text()
+TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^## ([^\n]*)$|^```(python|sh)\n(.*?)^```", TEXT, re.M | re.S)
 
 

@@ -58,7 +58,7 @@ def blocks() -> Iterator[tuple[str, str, str]]:
     """Page, language and text of every block of commands that no other test runs."""
     for path in PAGES:
         page = str(path.relative_to(ROOT))
-        for language, text in _BLOCK.findall(path.read_text()):
+        for language, text in _BLOCK.findall(path.read_text(encoding="utf-8")):
             if not language and text.split()[0] in _PROGRAMS:
                 language = "sh"
             if language in ("sh", "bash", "python") and not {page, f"{page} {language}"} & {
@@ -127,7 +127,9 @@ def check(command: str) -> None:
     elif words[:2] == ["python", "-m"]:
         check_module(words[2], words[3:])
     elif words[:1] == ["make"]:
-        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M), command
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M), (
+            command
+        )
     for word in words:
         if "/" in word and (ROOT / word.split("/")[0]).is_dir() and not word.startswith("runs/"):
             assert (ROOT / word).exists(), f"{command}: expected {word} to be there"
@@ -153,16 +155,16 @@ def check_verb(words: list[str]) -> None:
 
 def check_module(name: str, words: list[str]) -> None:
     """Compare with the options that the program adds, or takes from the shared parser."""
-    source = (ROOT / f"{name.replace('.', '/')}.py").read_text()
+    source = (ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
     if "from benchmarks._report import" in source:
-        source += (ROOT / "benchmarks" / "_report.py").read_text()
+        source += (ROOT / "benchmarks" / "_report.py").read_text(encoding="utf-8")
     known = set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', source))
     assert {word for word in words if word.startswith("--")} <= known, (name, words)
 
 
 def inline() -> set[str]:
     """The `maskformer` commands and mentions within sentences and tables."""
-    text = "\n".join(_BLOCK.sub("", path.read_text()) for path in PAGES)
+    text = "\n".join(_BLOCK.sub("", path.read_text(encoding="utf-8")) for path in PAGES)
     return set(re.findall(r"`(maskformer [a-z][^`]*)`", text))
 
 
@@ -184,4 +186,4 @@ def test_every_exception_is_needed() -> None:
         assert any(re.fullmatch(pattern, line) for line in shown), pattern
     for test in ELSEWHERE.values():
         file, name = test.split("::")
-        assert f"def {name}(" in (ROOT / file).read_text()
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")

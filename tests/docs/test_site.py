@@ -36,7 +36,7 @@ def test_every_page_of_docs_is_there(site: Path) -> None:
 def test_links_and_pictures_lead_to_files_of_the_site(site: Path) -> None:
     broken, followed = [], 0
     for page in site.rglob("*.html"):
-        for link in re.findall(r'(?:href|src)="([^"]+)"', page.read_text()):
+        for link in re.findall(r'(?:href|src)="([^"]+)"', page.read_text(encoding="utf-8")):
             target = unquote(urldefrag(link)[0]).partition("?")[0]
             if not target or re.match(r"[a-z]+:", target):
                 continue
@@ -53,5 +53,8 @@ def test_nothing_is_fetched_from_another_host(site: Path) -> None:
     fetched = re.compile(
         r'<(?:script|img|iframe)[^>]*\ssrc="(https?://[^"]+)|<link[^>]*\srel="stylesheet"[^>]*\shref="(https?://[^"]+)'
     )
-    found = [(page.name, fetched.findall(page.read_text())) for page in site.rglob("*.html")]
+    found = [
+        (page.name, fetched.findall(page.read_text(encoding="utf-8")))
+        for page in site.rglob("*.html")
+    ]
     assert not [(name, links) for name, links in found if links]

@@ -19,7 +19,7 @@ from model.evaluation.evaluate import evaluate
 from model.inference.segmenter import Segmenter
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SAMPLE = ROOT / "samples" / "2000010.jpg"
 
 

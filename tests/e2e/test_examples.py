@@ -50,6 +50,6 @@ def test_javascript(server: str, tmp_path: Path) -> None:
 
 
 def test_every_example_is_listed_and_tested() -> None:
-    listed = (ROOT / "examples" / "README.md").read_text()
+    listed = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     for path in (ROOT / "examples").iterdir():
         assert path.name == "README.md" or f"]({path.name})" in listed

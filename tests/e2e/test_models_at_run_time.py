@@ -17,8 +17,10 @@ SAMPLE = (ROOT / "samples" / "2000010.jpg").read_bytes()
 def copy(folder: Path, source: str) -> None:
     """The bundled model with another word on where it comes from, so with another hash."""
     shutil.copytree(ROOT / "weights" / "scenes", folder)
-    manifest = json.loads((folder / "artifact.json").read_text())
-    (folder / "artifact.json").write_text(json.dumps(manifest | {"source": source}))
+    manifest = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
+    (folder / "artifact.json").write_text(
+        json.dumps(manifest | {"source": source}), encoding="utf-8"
+    )
 
 
 def test_a_new_version_is_swapped_in_and_the_old_one_unloaded(tmp_path: Path) -> None:

@@ -89,5 +89,5 @@ def _run(
 def resident_mb() -> float:
     """Memory of this process, in 2^20 bytes."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * 4096 / 2**20

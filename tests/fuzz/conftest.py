@@ -22,7 +22,7 @@ def first_seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[TestClient]:
     """A service that asks for `KEY`, with every protocol's routes and low limits."""
-    (tmp_path / "keys").write_text(f"fuzz:{KEY}")
+    (tmp_path / "keys").write_text(f"fuzz:{KEY}", encoding="utf-8")
     app = make_app(
         fake_artifact(tmp_path / "fake"),
         HeldEngine(),

@@ -95,8 +95,8 @@ def test_refusals_are_told(module, url: str, image) -> None:
 
 def test_it_shows_the_key_that_a_file_holds(module, artifact: Artifact, tmp_path: Path) -> None:
     key = "a-key-of-sixteen-letters"
-    (tmp_path / "keys").write_text(f"cvat:{key}")
-    (tmp_path / "key").write_text(f"{key}\n")
+    (tmp_path / "keys").write_text(f"cvat:{key}", encoding="utf-8")
+    (tmp_path / "key").write_text(f"{key}\n", encoding="utf-8")
     app = make_app(artifact, HeldEngine(), api_keys_file=tmp_path / "keys")
     with serving(app) as address:
         url = f"http://{address}"

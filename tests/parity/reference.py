@@ -21,7 +21,7 @@ def write_committed_pickle(path: Path) -> Path:
     """A pickle in the original's release form: committed weights, and random ones elsewhere."""
     planes = np.frombuffer(lzma.decompress((COMMITTED / "weights.xz").read_bytes()), np.uint8)
     numbers = planes.reshape(4, -1).T.copy().view("<f4").ravel()
-    shapes = json.loads((COMMITTED / "shapes.json").read_text())
+    shapes = json.loads((COMMITTED / "shapes.json").read_text(encoding="utf-8"))
     random, begin, arrays = np.random.default_rng(0), 0, {}
     for key, shape in shapes.items():
         size = int(np.prod(shape))

@@ -65,7 +65,7 @@ def test_exported_preprocessor_is_read_by_transformers(tmp_path):
     build("swin-7").save_pretrained(tmp_path / "theirs")
     artifact, _ = import_checkpoint(tmp_path / "theirs", tmp_path / "ours", shortest_edge_px=64)
     export_huggingface(artifact, tmp_path / "back")
-    config = json.loads((tmp_path / "back/preprocessor_config.json").read_text())
+    config = json.loads((tmp_path / "back/preprocessor_config.json").read_text(encoding="utf-8"))
     processor = transformers.MaskFormerImageProcessorPil(
         **{k: v for k, v in config.items() if k != "image_processor_type"}
     )

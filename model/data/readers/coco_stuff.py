@@ -28,7 +28,7 @@ def open_coco_stuff(root: Path, part: str, taxonomy: Taxonomy) -> LabelledPictur
         DatasetError: the list is missing or empty.
     """
     path = root / "imageLists" / _LISTS[part]
-    names = path.read_text().split() if path.is_file() else []
+    names = path.read_text(encoding="utf-8").split() if path.is_file() else []
     if not names:
         raise DatasetError(f"expected a list of names at {path}, got none")
     pairs = [(root / "images" / f"{n}.jpg", root / "annotations" / f"{n}.mat") for n in names]

@@ -20,7 +20,7 @@ def usable_cores(limit: Path = CGROUP_LIMIT) -> int:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
-        quota, period = limit.read_text().split()
+        quota, period = limit.read_text(encoding="utf-8").split()
     except (OSError, ValueError):
         return cores or 1
     allowed = math.inf if quota == "max" else math.ceil(int(quota) / int(period))
@@ -49,7 +49,7 @@ def multiplies_bfloat16_fast(info: Path = CPU_INFO) -> bool:
         info: Linux's description of the processors; where it is absent, the same holds.
     """
     try:
-        words = set(info.read_text().split())
+        words = set(info.read_text(encoding="utf-8").split())
     except OSError:
         return True
     return "GenuineIntel" not in words or "amx_bf16" in words
@@ -62,7 +62,7 @@ def resident_mb(info: Path = MEMORY_INFO) -> float:
         info: Linux's description of the process.
     """
     try:
-        lines = info.read_text().splitlines()
+        lines = info.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")), 0.0)

@@ -10,13 +10,13 @@ from model.inference.postprocess.kernels import INDEX, INTEGERS, MAPS
 NOT_FINITE = "expected finite logits of the network, got NaN or infinite ones"
 
 
-def check_finite(class_logits: np.ndarray) -> None:
-    """Refuse class logits of any shape.
+def check_finite(logits: np.ndarray) -> None:
+    """Refuse logits of any shape.
 
     Raises:
         EngineError: one is NaN or infinite.
     """
-    if not np.isfinite(class_logits).all():
+    if not np.isfinite(logits).all():
         raise EngineError(NOT_FINITE)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from model.config import ScoresAt
+from model.inference.postprocess.finite import check_finite_maps
 from model.inference.postprocess.geometry import Geometry, softmax
 from model.inference.postprocess.points import values_at
 from model.structures import RawOutput, Sample
@@ -15,11 +16,15 @@ class ClassScores:
         raw: of a baseline too, whose class maps are the scores.
         sample: the prepared picture; only its sizes are read.
         scores_at: see `semantic`.
+
+    Raises:
+        EngineError: a mask logit is not finite; all take part.
     """
 
     def __init__(self, raw: RawOutput, sample: Sample, scores_at: ScoresAt) -> None:
         geometry = Geometry.of(raw.mask_logits.shape, sample)
         self._maps = np.ascontiguousarray(raw.mask_logits)
+        check_finite_maps(self._maps, np.arange(len(self._maps), dtype=np.int32))
         self._activate = raw.class_logits is not None
         if raw.class_logits is None:
             self._axes = geometry.class_map_axes()

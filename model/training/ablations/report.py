@@ -34,7 +34,9 @@ def write_results(study: Study, results: Sequence[Result], folder: Path) -> None
         "settings": settings,
         "results": [vars(result) for result in results],
     }
-    (folder / f"{study.name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / f"{study.name}.json").write_text(
+        json.dumps(content, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def table(study: Study, results: Sequence[Result]) -> str:

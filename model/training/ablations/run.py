@@ -84,14 +84,14 @@ def _run_arm(arm: Arm, config: TrainConfig, folder: Path, log: Callable[[str], N
             "choose another folder"
         )
     if path.is_file():
-        return Result(**json.loads(path.read_text()))
+        return Result(**json.loads(path.read_text(encoding="utf-8")))
     source, unseen = _pictures(config, arm.semantic)
     state = train(config, source, folder, resume=(folder / CHECKPOINT).is_file(), log=log)
     scores = validate(config, state.average, state.step, unseen).scores
     parameters = sum(parameter.numel() for parameter in state.network.parameters())
     result = Result(arm.name, config.seed, config.steps, parameters, scores)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(vars(result), indent=1) + "\n")
+    partial.write_text(json.dumps(vars(result), indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
     return result
 

@@ -80,7 +80,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, artifact: Artifact) -> Ite
 @pytest.fixture(scope="package")
 def guarded(tmp_path_factory: pytest.TempPathFactory, artifact: Artifact) -> Iterator[str]:
     keys = tmp_path_factory.mktemp("keys") / "keys"
-    keys.write_text(f"lab:{KEY}\n")
+    keys.write_text(f"lab:{KEY}\n", encoding="utf-8")
     with _served({"fake": Segmenter(artifact, FakeEngine())}, api_keys_file=keys) as address:
         yield address
 

@@ -16,7 +16,9 @@ def test_the_page_and_all_that_it_asks_for_are_there(client: TestClient) -> None
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     files = set(re.findall(r'(?:src|href)="(playground/[^"]+)"', page.text))
     for script in FOLDER.glob("*.js"):
-        imports = re.findall(r'(?:from|URL\() ?"(?:\./)?([\w-]+\.js)"', script.read_text())
+        imports = re.findall(
+            r'(?:from|URL\() ?"(?:\./)?([\w-]+\.js)"', script.read_text(encoding="utf-8")
+        )
         files |= {f"playground/{name}" for name in imports}
     assert len(files) > 15
     for name in files:
@@ -35,7 +37,7 @@ def test_nothing_runs_that_is_not_a_file_of_its_own(client: TestClient) -> None:
         assert "frame-ancestors 'none'" in policy
     page = client.get("/").text
     assert not re.search(r"<script(?! type=\"module\" src=)|<style|\sstyle=|\son\w+=", page)
-    scripts = "".join(path.read_text() for path in FOLDER.glob("*.js"))
+    scripts = "".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js"))
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", scripts)
     assert "https://" not in scripts + page
 

@@ -15,6 +15,6 @@ def has_schema(name: str) -> bool:
 
 def check(name: str, document: Any) -> None:
     """Raise `jsonschema.ValidationError` where the document has another form."""
-    schema = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text())
+    schema = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(document, schema, jsonschema.Draft202012Validator)

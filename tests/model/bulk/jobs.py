@@ -69,7 +69,7 @@ def job_of(inputs: Inputs, artifact: Artifact, **asked: Any) -> Job:
 def load(model: Path, loaded: Path) -> Segmenter:
     """What a worker loads; leaves a file behind that tells of it."""
     loaded.mkdir(exist_ok=True)
-    (loaded / str(os.getpid())).write_text("")
+    (loaded / str(os.getpid())).write_text("", encoding="utf-8")
     return Segmenter(load_artifact(model), FakeEngine(delay_s=0.05))
 
 

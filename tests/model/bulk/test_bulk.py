@@ -196,14 +196,14 @@ def test_coco_is_what_our_own_reader_reads(tmp_path: Path, model: Path, mode: st
         assert {renamed[segment.id]: segment.class_index for segment in given.segments} == {
             segment.id: segment.class_index for segment in own.segments
         }
-    content = json.loads((tmp_path / "out" / "panoptic.json").read_text())
+    content = json.loads((tmp_path / "out" / "panoptic.json").read_text(encoding="utf-8"))
     assert [row["file_name"] for row in content["errors"]] == ["x/bad.png"]
     with pytest.raises(UnavailableModeError, match="parquet holds masks that overlap"):
         run([tmp_path / "in"], tmp_path / "other", model, asked=asked | {"mode": "instance"})
 
 
 def test_inputs_that_are_none_are_refused(tmp_path: Path, memory: str) -> None:
-    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "notes.txt").write_text("", encoding="utf-8")
     for url in (tmp_path / "absent.png", tmp_path / "*.png", f"{memory}/absent"):
         with pytest.raises(BulkError, match="expected pictures at"):
             find_inputs([str(url)], OUT)

@@ -39,7 +39,7 @@ def write_folder(
     folder.mkdir()
     save_weights(huggingface_state(architecture), folder / "model.safetensors")
     content = huggingface_config(architecture, **config)
-    (folder / "config.json").write_text(json.dumps(content))
+    (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
     if preprocessor is not None:
-        (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+        (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor), encoding="utf-8")
     return folder

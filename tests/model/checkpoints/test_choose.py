@@ -130,7 +130,9 @@ def test_names_of_another_number_of_classes_are_not_used():
 
 def test_own_class_list(tmp_path):
     path = tmp_path / "own.json"
-    path.write_text(json.dumps({"name": "own", "classes": ["a", {"name": "b", "isthing": 1}]}))
+    path.write_text(
+        json.dumps({"name": "own", "classes": ["a", {"name": "b", "isthing": 1}]}), encoding="utf-8"
+    )
     choice = choose(foreign(labels=("x", "y")), network(2), Wishes(taxonomy=path))
     assert [(c.name, c.is_thing) for c in choice.taxonomy.classes] == [("a", False), ("b", True)]
     with pytest.raises(CheckpointError, match="expected 3 classes"):
@@ -139,9 +141,9 @@ def test_own_class_list(tmp_path):
 
 def test_own_class_list_with_as_many_classes_as_a_known_data_set(tmp_path):
     path = tmp_path / "own.json"
-    path.write_text(json.dumps([f"organ {i}" for i in range(19)]))
+    path.write_text(json.dumps([f"organ {i}" for i in range(19)]), encoding="utf-8")
     assert edges(choose(foreign(), network(19), Wishes(taxonomy=path))) == (512, 2048)
-    path.write_text(json.dumps(CITY_LABELS))
+    path.write_text(json.dumps(CITY_LABELS), encoding="utf-8")
     assert edges(choose(foreign(), network(19), Wishes(taxonomy=path))) == (1024, 2048)
 
 

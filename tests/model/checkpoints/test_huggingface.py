@@ -81,12 +81,12 @@ def test_shards(tmp_path, form):
         )
         owner |= dict.fromkeys(part, name)
     index = folder / f"{form}.index.json"
-    index.write_text(json.dumps({"weight_map": owner}))
+    index.write_text(json.dumps({"weight_map": owner}), encoding="utf-8")
     assert_equal(read_huggingface(folder).state, random_state(SWIN))
-    index.write_text(json.dumps({"weight_map": owner | {"absent": name}}))
+    index.write_text(json.dumps({"weight_map": owner | {"absent": name}}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="expected absent in"):
         read_huggingface(folder)
-    index.write_text(json.dumps({"weight_map": {"x": "../x.safetensors"}}))
+    index.write_text(json.dumps({"weight_map": {"x": "../x.safetensors"}}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="plain file names"):
         read_huggingface(folder)
 
@@ -118,7 +118,9 @@ def test_labels_in_order_of_their_index(tmp_path):
 def test_licence(tmp_path):
     folder = write_folder(tmp_path / "theirs", SWIN)
     assert read_huggingface(folder).licence == UNKNOWN_LICENCE
-    (folder / "README.md").write_text("---\ntags: [x]\nlicense: apache-2.0\n---\n# Model\n")
+    (folder / "README.md").write_text(
+        "---\ntags: [x]\nlicense: apache-2.0\n---\n# Model\n", encoding="utf-8"
+    )
     assert read_huggingface(folder).licence == "apache-2.0"
     assert read_huggingface(folder, "facebook/maskformer-swin-tiny-ade").licence == ZOO_LICENCE
     tuned = write_folder(tmp_path / "t", SWIN, _name_or_path="facebook/maskformer-swin-tiny-ade")
@@ -155,7 +157,7 @@ def test_broken_folders(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin"):
         read_huggingface(folder)
-    (folder / "config.json").write_text("{")
+    (folder / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(CheckpointError, match="expected JSON"):
         read_huggingface(folder)
 

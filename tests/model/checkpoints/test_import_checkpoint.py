@@ -33,7 +33,7 @@ def test_imported_folder(tmp_path, name):
         "README.md",
     }
     assert f"{architecture.num_classes} classes" in notes[0]
-    card = (artifact.folder / "README.md").read_text()
+    card = (artifact.folder / "README.md").read_text(encoding="utf-8")
     assert "CC BY-NC 4.0" in card
     assert card.startswith("# model_final.pkl\n")
     loaded = load_network(artifact).state_dict()

@@ -10,7 +10,7 @@ from model.errors import CheckpointError
 
 def read(tmp_path, content):
     path = tmp_path / "list.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return read_taxonomy(path)
 
 

@@ -50,7 +50,7 @@ def test_coco_instances_are_recognised(tmp_path: Path) -> None:
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"expected a folder with classes\.json, or COCO"):
         detect_data(tmp_path)
-    (tmp_path / "x.json").write_text("{}")
+    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DatasetError, match="expected 'images'"):
         detect_data(tmp_path)
     file = coco_panoptic(tmp_path / "p")

@@ -9,7 +9,7 @@ from model.errors import DatasetError
 from model.evaluation.panoptic import count_segments, panoptic_scores
 
 FOLDER = Path(__file__).parents[2] / "data" / "metrics"
-FACTS = json.loads((FOLDER / "panoptic.json").read_text())
+FACTS = json.loads((FOLDER / "panoptic.json").read_text(encoding="utf-8"))
 MAPS = np.load(FOLDER / "panoptic.npz")
 IMAGE = np.zeros((1, 1, 3), np.uint8)
 

@@ -12,7 +12,7 @@ SETS = ("plain", "absent_classes", "many_classes_16bit", "ignore_label_zero_not_
 
 def load(name: str) -> tuple[dict[str, object], np.ndarray]:
     """The reference scores, and our confusion matrix of the same maps."""
-    expected = json.loads((FOLDER / f"semantic_{name}.json").read_text())
+    expected = json.loads((FOLDER / f"semantic_{name}.json").read_text(encoding="utf-8"))
     maps = np.load(FOLDER / f"semantic_{name}.npz")
     classes, void = expected["num_classes"], expected["ignore_label"]
     confusion = sum(

@@ -40,7 +40,7 @@ def test_all_slots_are_busy_and_batches_are_counted(tmp_path: Path) -> None:
     (speed,) = measure_engines([engine], sample, 0, batch=4)
     assert (speed.slots, speed.batch) == (2, 4)
     assert {shape[0] for shape in engine.shapes} == {4}
-    assert len(engine.shapes) == 4 * (1 + 4)
+    assert len(engine.shapes) == 4 * (1 + 6)
 
 
 def test_an_engine_without_a_library_is_told(

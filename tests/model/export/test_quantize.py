@@ -29,7 +29,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     exported = export_onnx(make_artifact(folder / "model", tiny.ALL["resnet"]))
     preprocessing = exported.manifest.preprocessing.model_copy(update={"shortest_edge_px": 64})
     manifest = exported.manifest.model_copy(update={"preprocessing": preprocessing})
-    (folder / "model" / "artifact.json").write_text(manifest.model_dump_json())
+    (folder / "model" / "artifact.json").write_text(manifest.model_dump_json(), encoding="utf-8")
     return quantize_onnx(load_artifact(folder / "model"), draw(folder))
 
 

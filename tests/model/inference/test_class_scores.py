@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.errors import EngineError
 from model.inference.postprocess.scores import ClassScores
-from model.structures import RawOutput
+from model.structures import RawOutput, Sample
 from tests.model.inference import dense
 from tests.model.inference.cases import cases
 
@@ -25,3 +27,12 @@ def test_scores_of_few_or_many_pixels_are_the_dense_ones(case, scores_at, share,
     np.testing.assert_allclose(
         scores, expected.reshape(len(expected), -1)[:, positions].T, atol=1e-4
     )
+
+
+def test_every_mask_takes_part_and_must_be_finite():
+    class_logits = np.zeros((3, 4), np.float32)
+    mask_logits = np.zeros((3, 16, 24), np.float32)
+    sample = Sample(np.zeros((3, 64, 96), np.float32), (61, 90), (45, 70))
+    mask_logits[2, 7, 7] = np.nan
+    with pytest.raises(EngineError, match="expected finite logits"):
+        ClassScores(RawOutput(class_logits, mask_logits), sample, "input")

@@ -168,6 +168,22 @@ def test_logits_that_mean_nothing_are_refused(mode, logit, where):
         postprocess(raw, sample, mode=mode, **OPTIONS)
 
 
+@pytest.mark.parametrize("mode", ["panoptic", "instance"])
+def test_masks_are_looked_at_where_their_query_takes_part(mode):
+    raw, sample = random_case(0)
+    raw.class_logits[:] = [-9] * CLASSES + [9]
+    raw.class_logits[[1, 4, 6], 0] = 20
+    clean = postprocess(raw, sample, mode=mode, **OPTIONS)
+    assert clean.segments
+    raw.mask_logits[[0, 2, 7]] = np.nan
+    again = postprocess(raw, sample, mode=mode, **OPTIONS)
+    np.testing.assert_array_equal(again.id_map, clean.id_map)
+    assert again.segments == clean.segments
+    raw.mask_logits[4, 3, 5] = np.nan
+    with pytest.raises(EngineError, match="expected finite logits"):
+        postprocess(raw, sample, mode=mode, **OPTIONS)
+
+
 def test_a_baselines_maps_must_be_finite_too():
     raw, sample = random_case(0)
     raw.mask_logits[-1, -1, -1] = np.nan

@@ -30,7 +30,7 @@ class Record:
 
 def load_record(name: str) -> Record:
     arrays = np.load(_FOLDER / "records.npz")
-    facts = json.loads((_FOLDER / "records.json").read_text())[name]
+    facts = json.loads((_FOLDER / "records.json").read_text(encoding="utf-8"))[name]
     masks = [torch.from_numpy(arrays[f"{name}.{i}.masks"]) for i in range(facts["images"])]
     hw = max(m.shape[1] for m in masks), max(m.shape[2] for m in masks)
     padded = [F.pad(m, (0, hw[1] - m.shape[2], 0, hw[0] - m.shape[1])) for m in masks]

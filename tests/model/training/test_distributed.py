@@ -34,7 +34,7 @@ def run(
     folder: Path, processes: int, parallel: str = "ddp", kill_at: str = "never"
 ) -> list[dict[str, Any]]:
     script = folder.parent / "run.py"
-    script.write_text(_RUN)
+    script.write_text(_RUN, encoding="utf-8")
     command = [sys.executable, str(script), str(folder), parallel, kill_at]
     if processes > 1:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -45,7 +45,10 @@ def run(
         command, env=environment, timeout=300, capture_output=True, encoding="utf-8"
     )
     assert (done.returncode == 0) == (kill_at == "never"), done.stderr
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line)
+        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 @pytest.mark.parametrize("others", [[4, 4], [4, 0]])

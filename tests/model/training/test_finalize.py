@@ -43,7 +43,7 @@ def test_a_checkpoint_becomes_a_model_that_answers(
     assert {"scenes-unseen/PQ", "scenes-unseen/mIoU"} <= set(artifact.manifest.scores)
     assert artifact.manifest.licence == "Apache-2.0"
     assert any("mIoU" in line for line in lines)
-    card = (artifact.folder / CARD).read_text()
+    card = (artifact.folder / CARD).read_text(encoding="utf-8")
     assert "2 with 4 pictures" in card and "| red |" in card and "seeds 1000000 to 1000001" in card
     for name in ("curves.png", "failures.png"):
         assert f"({name})" in card
@@ -81,7 +81,7 @@ def test_the_best_weights_are_taken_unless_the_last_are_asked_for(
     taken = read_weights(artifact.folder / WEIGHTS)
     expected = rounded(checkpoint["average"] if last else best)
     assert all(torch.equal(taken[name], value) for name, value in expected.items())
-    card = (artifact.folder / CARD).read_text()
+    card = (artifact.folder / CARD).read_text(encoding="utf-8")
     assert f"| steps | {step} with {2 * step} pictures" in card
     assert ("the best-scored step of the run" in card) == (not last)
     assert "| started from | random initialisation |" in card

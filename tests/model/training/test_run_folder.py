@@ -25,7 +25,7 @@ def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
 def test_every_start_adds_its_versions(tmp_path: Path) -> None:
     for _ in range(2):
         write_run_folder(tiny_config(), tmp_path)
-    starts = json.loads((tmp_path / VERSIONS).read_text())
+    starts = json.loads((tmp_path / VERSIONS).read_text(encoding="utf-8"))
     assert [start.keys() for start in starts] == [versions().keys()] * 2
     assert {"python", "torch", "numpy", "commit", "cpu", "gpu"} <= starts[0].keys()
     assert starts[0]["torch"].startswith(torch.__version__.partition("+")[0])
@@ -43,8 +43,8 @@ def test_settings_that_are_missing_or_misspelt_are_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="expected a run with a checkpoint"):
         read_run_config(tmp_path)
     write_run_folder(tiny_config(), tmp_path)
-    text = (tmp_path / CONFIG).read_text()
-    (tmp_path / CONFIG).write_text(text.replace('"steps"', '"stepz"'))
+    text = (tmp_path / CONFIG).read_text(encoding="utf-8")
+    (tmp_path / CONFIG).write_text(text.replace('"steps"', '"stepz"'), encoding="utf-8")
     with pytest.raises(CheckpointError, match="stepz"):
         read_run_config(tmp_path)
 

@@ -17,7 +17,10 @@ from tests.model.training.pictures import Rectangles, tiny_config
 
 def rows(run_dir: Path) -> dict[int, dict[str, object]]:
     """What `metrics.jsonl` says of each step, without times."""
-    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     measured = ("seconds", "pictures_per_s", "peak_memory_mb")
     training = [row for row in lines if "loss" in row]
     return {row["step"]: {k: v for k, v in row.items() if k not in measured} for row in training}
@@ -166,7 +169,10 @@ def test_a_broken_checkpoint_is_said_to_be_broken(tmp_path: Path) -> None:
 def test_a_row_says_what_a_run_costs_and_which_queries_it_uses(tmp_path: Path) -> None:
     lines: list[str] = []
     train(tiny_config(steps=2, log_every_steps=2), Rectangles(), tmp_path, log=lines.append)
-    (row,) = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    (row,) = [
+        json.loads(line)
+        for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert row["pictures_per_s"] > 0 and row["peak_memory_mb"] > 50
     assert len(row["query_matches"]) == 6 and 4 < sum(row["query_matches"]) <= 4 * 3
     assert {name: len(values) for name, values in row["losses"].items()} == {

@@ -16,7 +16,10 @@ from tests.model.training.test_train import Killed, kill_at, rows
 
 
 def scores_of(run_dir: Path) -> list[dict[str, object]]:
-    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     return [row for row in lines if "scores" in row]
 
 

@@ -20,10 +20,10 @@ spec:
 
 def prometheus_rule() -> str:
     """The text of prometheusrule.yaml."""
-    rules = (_FOLDER / "alerts.yml").read_text()
+    rules = (_FOLDER / "alerts.yml").read_text(encoding="utf-8")
     lines = rules[rules.index("groups:") :].splitlines()
     return _HEAD + "".join(f"  {line}".rstrip() + "\n" for line in lines)
 
 
 if __name__ == "__main__":
-    RULE.write_text(prometheus_rule())
+    RULE.write_text(prometheus_rule(), encoding="utf-8")

@@ -47,7 +47,7 @@ def ids_png(path: Path, ids: Any) -> Path:
 
 def write_json(path: Path, content: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

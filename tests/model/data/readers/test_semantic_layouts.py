@@ -42,7 +42,7 @@ def test_full_ade20k_has_16_bits(tmp_path: Path) -> None:
 
 def test_coco_stuff_counts_from_2(tmp_path: Path) -> None:
     (tmp_path / "imageLists").mkdir()
-    (tmp_path / "imageLists/test.txt").write_text("COCO_1\n")
+    (tmp_path / "imageLists/test.txt").write_text("COCO_1\n", encoding="utf-8")
     picture(tmp_path / "images/COCO_1.jpg", (1, 3))
     (tmp_path / "annotations").mkdir()
     savemat(tmp_path / "annotations/COCO_1.mat", {"S": np.array([[1, 2, 4]], np.uint16)})
@@ -57,7 +57,7 @@ def test_coco_stuff_counts_from_2(tmp_path: Path) -> None:
 
 def test_a_broken_matlab_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "imageLists").mkdir()
-    (tmp_path / "imageLists/train.txt").write_text("x")
+    (tmp_path / "imageLists/train.txt").write_text("x", encoding="utf-8")
     source = open_coco_stuff(tmp_path, "train", THREE)
     with pytest.raises(DatasetError, match=r"x\.mat"):
         source[0]
@@ -115,7 +115,7 @@ def test_own_values_need_not_be_places(tmp_path: Path) -> None:
     text = (
         '{"ignore_index": 0, "classes": [{"index": 10, "name": "a"}, {"index": 20, "name": "b"}]}'
     )
-    (root / "classes.json").write_text(text)
+    (root / "classes.json").write_text(text, encoding="utf-8")
     example = open_own_folder(root, "val", read_classes(root))[0]
     np.testing.assert_array_equal(example.panoptic, [[1, 0, 2], [2, 2, 2]])
 
@@ -147,7 +147,7 @@ def test_what_contradicts_itself_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="one channel of labels"):
         open_own_folder(root, "val", classes)[0]
     text = '{"classes": [{"index": 1, "name": "a"}, {"index": 1, "name": "b"}]}'
-    (root / "classes.json").write_text(text)
+    (root / "classes.json").write_text(text, encoding="utf-8")
     with pytest.raises(DatasetError, match="a different index per class"):
         read_classes(root)
     (root / "classes.json").unlink()

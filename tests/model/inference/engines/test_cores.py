@@ -26,7 +26,7 @@ def test_a_container_s_limit_counts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, expected: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    (tmp_path / "cpu.max").write_text(limit)
+    (tmp_path / "cpu.max").write_text(limit, encoding="utf-8")
     assert usable_cores(tmp_path / "cpu.max") == expected
     assert usable_cores(tmp_path / "absent") == 8
 
@@ -44,12 +44,12 @@ def test_slots_never_exceed_threads() -> None:
     ],
 )
 def test_bfloat16_of_intel_is_fast_with_amx(tmp_path: Path, words: str, is_fast: bool) -> None:
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {words}\n")
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {words}\n", encoding="utf-8")
     assert multiplies_bfloat16_fast(tmp_path / "cpuinfo") is is_fast
     assert multiplies_bfloat16_fast(tmp_path / "absent")
 
 
 def test_memory_is_read_where_the_system_tells(tmp_path: Path) -> None:
-    (tmp_path / "status").write_text("VmPeak:\t 9 kB\nVmRSS:\t    5120 kB\n")
+    (tmp_path / "status").write_text("VmPeak:\t 9 kB\nVmRSS:\t    5120 kB\n", encoding="utf-8")
     assert resident_mb(tmp_path / "status") == 5
     assert resident_mb(tmp_path / "absent") == 0

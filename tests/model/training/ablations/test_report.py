@@ -32,7 +32,7 @@ def test_arms_without_results_and_scores_that_the_paper_lacks_are_left_open() ->
 def test_the_file_says_with_what_it_was_made(tmp_path: Path) -> None:
     study = find_study("queries")
     write_results(study, results(study), tmp_path)
-    content = json.loads((tmp_path / "queries.json").read_text())
+    content = json.loads((tmp_path / "queries.json").read_text(encoding="utf-8"))
     assert content["settings"]["batch"] == study.arms[0].config.batch
     assert {"cpu", "torch", "commit"} <= content["machine"].keys()
     assert content["results"][0]["arm"] == "5 queries"
@@ -68,7 +68,7 @@ def test_only_the_named_place_of_a_page_changes() -> None:
 
 
 def test_every_study_has_its_place_in_the_documentation() -> None:
-    page = PAGE.read_text()
+    page = PAGE.read_text(encoding="utf-8")
     for name in studies():
         assert f"maskformer ablate {name}" in page
         assert fill(page, name, "x") != page

@@ -1,4 +1,4 @@
-"""How much memory does a server take: at rest, after pictures of one size, after five sizes (`many`)?
+"""How much memory does a server take: at rest, after pictures of one size, after five sizes?
 
     python -m benchmarks.memory
 

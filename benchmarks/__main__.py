@@ -2,7 +2,7 @@
 
     python -m benchmarks [--output FOLDER]        # make bench
 
-Took eleven minutes on two cores where a picture takes a second, once the model was made;
+Its parts took eleven minutes together on two cores where a picture takes a second;
 `python -m benchmarks.document` then writes the tables of `docs/performance.md`.
 """
 
